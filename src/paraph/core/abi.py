@@ -1,0 +1,403 @@
+"""Ethereum contract ABI: types, strict coding, and methods and events declared by their Solidity signatures.
+
+Source: the Solidity documentation, "Contract ABI Specification". Decoding accepts only the canonical form that
+every encoder writes (tails in order, without gaps or overlap, padding zero), so a few bytes can never unfold into
+many and one value has one encoding.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final, Literal, TypeAlias
+
+from paraph.core.digest import keccak256
+from paraph.core.errors import Malformed, must
+
+Value: TypeAlias = Any
+"""int, bool, bytes, str, or a tuple of values: what an ABI type holds."""
+
+Kind: TypeAlias = Literal["uint", "int", "address", "bool", "fixed", "bytes", "string", "array", "tuple"]
+
+WORD: Final = 32
+
+
+@dataclass(frozen=True)
+class Type:
+    """One ABI type. `size` is bits for integers, bytes for bytesN, items for a fixed array, -1 for `T[]`."""
+
+    kind: Kind
+    size: int = 0
+    items: "tuple[Field, ...]" = ()
+    struct: str = ""
+
+    @cached_property
+    def name(self) -> str:
+        """The canonical name that selectors hash."""
+        if self.kind == "tuple":
+            return "(" + ",".join(field.type.name for field in self.items) + ")"
+        if self.kind == "array":
+            return self.items[0].type.name + self._brackets
+        sized = {"uint": f"uint{self.size}", "int": f"int{self.size}", "fixed": f"bytes{self.size}"}
+        return str(sized.get(self.kind, self.kind))
+
+    @cached_property
+    def dynamic(self) -> bool:
+        """True when the value's encoding has no fixed length."""
+        if self.kind == "array":
+            return self.size < 0 or self.items[0].type.dynamic
+        return self.kind in ("bytes", "string") or any(field.type.dynamic for field in self.items)
+
+    @cached_property
+    def head_bytes(self) -> int:
+        """Bytes the value takes in its place: 32 for a dynamic one, whose place holds an offset."""
+        if self.dynamic:
+            return WORD
+        if self.kind == "array":
+            return self.size * self.items[0].type.head_bytes
+        return sum(field.type.head_bytes for field in self.items) if self.kind == "tuple" else WORD
+
+    @cached_property
+    def solidity(self) -> str:
+        """The type as Solidity source writes it in a parameter list."""
+        if self.kind == "array":
+            return self.items[0].type.solidity.replace(" memory", "") + self._brackets + " memory"
+        if self.kind == "tuple":
+            return self.struct + " memory"
+        return self.name + (" memory" if self.kind in ("bytes", "string") else "")
+
+    @property
+    def _brackets(self) -> str:
+        return "[]" if self.size < 0 else f"[{self.size}]"
+
+
+@dataclass(frozen=True)
+class Field:
+    """A named parameter or member; `indexed` only in events."""
+
+    name: str
+    type: Type
+    indexed: bool = False
+
+    def as_json(self) -> dict[str, object]:
+        """The field as the JSON ABI describes it."""
+        return _json_of(self.name, self.type) | ({"indexed": self.indexed} if self.indexed else {})
+
+
+def _json_of(name: str, kind: Type) -> dict[str, object]:
+    base, brackets = kind, ""
+    while base.kind == "array":
+        base, brackets = base.items[0].type, base._brackets + brackets  # noqa: SLF001
+    described: dict[str, object] = {"name": name}
+    if base.kind != "tuple":
+        return described | {"type": base.name + brackets, "internalType": base.name + brackets}
+    members = [field.as_json() for field in base.items]
+    return described | {
+        "type": "tuple" + brackets,
+        "internalType": f"struct {base.struct}{brackets}",
+        "components": members,
+    }
+
+
+# --- reading Solidity signatures ---------------------------------------------------------------------------------
+
+_TOKEN = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*|\d+|[()\[\],])")
+_SIMPLE = re.compile(r"(uint|int|bytes)(\d*)")
+
+
+class _Reader:
+    def __init__(self, text: str, structs: Mapping[str, Type]) -> None:
+        self.tokens: list[str] = _TOKEN.findall(text)
+        must("".join(self.tokens) == re.sub(r"\s", "", text), f"a Solidity signature: {text}")
+        self.structs = structs
+        self.at = 0
+
+    def peek(self) -> str:
+        return self.tokens[self.at] if self.at < len(self.tokens) else ""
+
+    def next(self) -> str:
+        self.at += 1
+        return self.tokens[self.at - 1]
+
+    def fields(self) -> tuple[Field, ...]:
+        must(self.next() == "(", "a parameter list opens with (")
+        found: list[Field] = []
+        while self.peek() != ")":
+            if found:
+                must(self.next() == ",", "parameters are separated by commas")
+            found.append(self.field())
+        self.next()
+        return tuple(found)
+
+    def field(self) -> Field:
+        kind = self.type()
+        indexed = self.peek() == "indexed"
+        if indexed:
+            self.next()
+        name = self.next() if re.match(r"[A-Za-z_]", self.peek()) else ""
+        return Field(name, kind, indexed)
+
+    def type(self) -> Type:
+        kind = _simple(self.next(), self.structs)
+        while self.peek() == "[":
+            self.next()
+            size = -1 if self.peek() == "]" else int(self.next())
+            must(self.next() == "]", "an array type closes with ]")
+            kind = Type("array", size, (Field("", kind),))
+        return kind
+
+
+def _simple(word: str, structs: Mapping[str, Type]) -> Type:
+    if word in structs:
+        return structs[word]
+    if word in ("address", "bool", "string", "bytes"):
+        return Type(word)  # type: ignore[arg-type]
+    match = _SIMPLE.fullmatch(word)
+    must(match is not None, f"an ABI type: {word}")
+    family, digits = match.groups()  # type: ignore[union-attr]
+    if family == "bytes":
+        return Type("fixed", int(digits))
+    return Type("uint" if family == "uint" else "int", int(digits or 256))
+
+
+def struct(declaration: str, structs: Mapping[str, Type] = {}) -> Type:
+    """A struct from `Name(type member, …)`; earlier structs may be used by name."""
+    name, _, rest = declaration.partition("(")
+    return Type("tuple", 0, _Reader("(" + rest, structs).fields(), name.strip())
+
+
+@dataclass(frozen=True)
+class Method:
+    """One callable of a contract: `name(params) [view|payable] [returns (results)]`."""
+
+    name: str
+    inputs: tuple[Field, ...]
+    outputs: tuple[Field, ...]
+    mutability: Literal["view", "nonpayable", "payable"]
+
+    @cached_property
+    def signature(self) -> str:
+        """The canonical signature, `transfer(address,uint256)`."""
+        return self.name + Type("tuple", 0, self.inputs).name
+
+    @cached_property
+    def selector(self) -> bytes:
+        """The first 4 bytes of the signature's Keccak-256."""
+        return keccak256(self.signature.encode())[:4]
+
+    def call(self, *arguments: Value) -> bytes:
+        """Calldata: selector and encoded arguments."""
+        return self.selector + encode(self.inputs, arguments)
+
+    def as_json(self) -> dict[str, object]:
+        """The method's entry in the JSON ABI."""
+        return {
+            "type": "function",
+            "name": self.name,
+            "stateMutability": self.mutability,
+            "inputs": [field.as_json() for field in self.inputs],
+            "outputs": [field.as_json() for field in self.outputs],
+        }
+
+    def solidity(self) -> str:
+        """The method's line in a Solidity interface."""
+        inputs = ", ".join(f"{field.type.solidity} {field.name}".strip() for field in self.inputs)
+        outputs = ", ".join(f"{field.type.solidity} {field.name}".strip() for field in self.outputs)
+        mutability = "" if self.mutability == "nonpayable" else f" {self.mutability}"
+        returns = f" returns ({outputs})" if outputs else ""
+        return f"function {self.name}({inputs}) external{mutability}{returns};"
+
+
+@dataclass(frozen=True)
+class Event:
+    """One kind of log: `Name(type indexed a, type b)`."""
+
+    name: str
+    inputs: tuple[Field, ...]
+
+    @cached_property
+    def topic(self) -> bytes:
+        """Keccak-256 of the canonical signature: the first topic."""
+        return keccak256((self.name + Type("tuple", 0, self.inputs).name).encode())
+
+    def log(self, *arguments: Value) -> tuple[tuple[bytes, ...], bytes]:
+        """Topics and data. Indexed parameters must be of static, single-word types."""
+        topics = [self.topic]
+        plain: list[tuple[Field, Value]] = []
+        for field, argument in zip(self.inputs, arguments, strict=True):
+            if field.indexed:
+                topics.append(encode((field,), (argument,)))
+            else:
+                plain.append((field, argument))
+        return tuple(topics), encode(tuple(field for field, _ in plain), tuple(value for _, value in plain))
+
+    def as_json(self) -> dict[str, object]:
+        """The event's entry in the JSON ABI."""
+        inputs = [field.as_json() | {"indexed": field.indexed} for field in self.inputs]
+        return {"type": "event", "name": self.name, "anonymous": False, "inputs": inputs}
+
+    def solidity(self) -> str:
+        """The event's line in a Solidity interface."""
+        inputs = ", ".join(
+            " ".join(filter(None, (field.type.solidity.removesuffix(" memory"), "indexed" * field.indexed, field.name)))
+            for field in self.inputs
+        )
+        return f"event {self.name}({inputs});"
+
+
+def method(declaration: str, structs: Mapping[str, Type] = {}) -> Method:
+    """A method from its Solidity form, without `function` and `external`."""
+    name, _, rest = declaration.partition("(")
+    reader = _Reader("(" + rest, structs)
+    inputs = reader.fields()
+    mutability = reader.next() if reader.peek() in ("view", "payable") else "nonpayable"
+    outputs: tuple[Field, ...] = ()
+    if reader.peek() == "returns":
+        reader.next()
+        outputs = reader.fields()
+    must(reader.peek() == "", f"nothing follows the signature of {name}")
+    return Method(name.strip(), inputs, outputs, mutability)  # type: ignore[arg-type]
+
+
+def event(declaration: str) -> Event:
+    """An event from its Solidity form, without `event`."""
+    name, _, rest = declaration.partition("(")
+    return Event(name.strip(), _Reader("(" + rest, {}).fields())
+
+
+# --- coding ------------------------------------------------------------------------------------------------------
+
+
+def encode(fields: Sequence[Field], values: Sequence[Value]) -> bytes:
+    """The ABI form of `values` as the parameters `fields`."""
+    must(len(fields) == len(values), f"{len(fields)} parameters take as many values, not {len(values)}")
+    head_bytes = sum(field.type.head_bytes for field in fields)
+    heads: list[bytes] = []
+    tails: list[bytes] = []
+    offset = head_bytes
+    for field, value in zip(fields, values, strict=True):
+        encoded = _encode_one(field.type, value)
+        if field.type.dynamic:
+            heads.append(offset.to_bytes(WORD, "big"))
+            tails.append(encoded)
+            offset += len(encoded)
+        else:
+            heads.append(encoded)
+    return b"".join(heads + tails)
+
+
+def decode(fields: Sequence[Field], data: bytes) -> tuple[Value, ...]:
+    """Read parameters that fill `data` exactly.
+
+    Raises:
+        Malformed: `abi.form`: truncated, trailing bytes, dirty padding, out-of-order tails, or not UTF-8.
+    """
+    values, end = _decode_fields([field.type for field in fields], data, 0)
+    if end != len(data):
+        raise Malformed("abi.form", f"{len(data) - end} bytes follow the ABI-encoded parameters")
+    return values
+
+
+def _encode_one(kind: Type, value: Value) -> bytes:
+    return bytes(_encoded(kind, value))
+
+
+def _encoded(kind: Type, value: Value) -> Value:
+    match kind.kind:
+        case "uint" | "int":
+            return int(value).to_bytes(WORD, "big", signed=kind.kind == "int")
+        case "bool":
+            return bool(value).to_bytes(WORD, "big")
+        case "address":
+            must(len(value) == 20, "an address is 20 bytes")
+            return bytes(12) + value
+        case "fixed":
+            must(len(value) == kind.size, f"bytes{kind.size} holds as many bytes")
+            return value + bytes(WORD - kind.size)
+        case "bytes":
+            return len(value).to_bytes(WORD, "big") + value + bytes(-len(value) % WORD)
+        case "string":
+            text = value.encode()
+            return len(text).to_bytes(WORD, "big") + text + bytes(-len(text) % WORD)
+        case "tuple":
+            return encode(kind.items, value)
+        case _:
+            must(kind.size < 0 or kind.size == len(value), "a fixed array holds its number of items")
+            body = encode(kind.items * len(value), value)
+            return body if kind.size >= 0 else len(value).to_bytes(WORD, "big") + body
+
+
+def _word(data: bytes, at: int) -> int:
+    if at + WORD > len(data):
+        raise Malformed("abi.form", f"the ABI-encoded parameters end inside a word, at byte {len(data)}")
+    return int.from_bytes(data[at : at + WORD], "big")
+
+
+def _decode_fields(kinds: Sequence[Type], data: bytes, base: int) -> tuple[tuple[Value, ...], int]:
+    at = base
+    tail = base + sum(kind.head_bytes for kind in kinds)
+    values: list[Value] = []
+    for kind in kinds:
+        if kind.dynamic:
+            if base + _word(data, at) != tail:
+                raise Malformed("abi.form", f"the offset at byte {at} is not the canonical one, {tail - base}")
+            value, tail = _decode_one(kind, data, tail)
+            at += WORD
+        else:
+            value, at = _decode_one(kind, data, at)
+        values.append(value)
+    return tuple(values), tail
+
+
+def _decode_one(kind: Type, data: bytes, at: int) -> tuple[Value, int]:
+    match kind.kind:
+        case "tuple":
+            return _decode_fields([field.type for field in kind.items], data, at)
+        case "array":
+            return _decode_array(kind, data, at)
+        case "bytes" | "string":
+            size = _word(data, at)
+            start, padded = at + WORD, size + -size % WORD
+            if start + padded > len(data) or any(data[start + size : start + padded]):
+                raise Malformed("abi.form", f"the {kind.kind} at byte {at} is truncated or its padding is not zero")
+            return _text(kind, data[start : start + size]), start + padded
+        case "fixed":
+            word = _word(data, at).to_bytes(WORD, "big")
+            if any(word[kind.size :]):
+                raise Malformed("abi.form", f"the padding of the {kind.name} at byte {at} is not zero")
+            return word[: kind.size], at + WORD
+        case "int":
+            number = _word(data, at)
+            number -= (number >> 255) << 256
+            if not -(1 << kind.size - 1) <= number < 1 << kind.size - 1:
+                raise Malformed("abi.form", f"the value at byte {at} does not fit {kind.name}")
+            return number, at + WORD
+        case _:
+            number = _word(data, at)
+            bits = {"address": 160, "bool": 1}.get(kind.kind, kind.size)
+            if number >> bits:
+                raise Malformed("abi.form", f"the value at byte {at} does not fit {kind.name}")
+            if kind.kind == "address":
+                return number.to_bytes(20, "big"), at + WORD
+            return (bool(number) if kind.kind == "bool" else number), at + WORD
+
+
+def _decode_array(kind: Type, data: bytes, at: int) -> tuple[Value, int]:
+    item = kind.items[0].type
+    count = kind.size
+    if count < 0:
+        count = _word(data, at)
+        at += WORD
+        # An item takes at least one word (an empty tuple or array does not occur), so the data bounds the count.
+        if count * max(item.head_bytes, WORD) > len(data) - at:
+            raise Malformed("abi.form", f"an array of {count} items does not fit the remaining bytes")
+    return _decode_fields([item] * count, data, at)
+
+
+def _text(kind: Type, data: bytes) -> Value:
+    if kind.kind == "bytes":
+        return data
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise Malformed("abi.form", "a string is not UTF-8") from error

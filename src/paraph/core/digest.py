@@ -1,0 +1,31 @@
+"""The two hash functions: Keccak-256 where Ethereum fixes it, SHA-256 for everything that is ours.
+
+Sources: the Keccak submission (the padding before FIPS 202) and FIPS 180-4.
+"""
+
+import hashlib
+
+from sha3 import keccak_256
+
+from paraph.core.ident import Digest
+from paraph.core.tags import Tag
+
+
+def keccak256(data: bytes) -> Digest:
+    """Keccak-256 of `data` (32 bytes), as Ethereum uses it."""
+    return Digest(keccak_256(data).digest())
+
+
+def sha256(data: bytes) -> Digest:
+    """SHA-256 of `data` (32 bytes)."""
+    return Digest(hashlib.sha256(data).digest())
+
+
+def tagged(tag: Tag, data: bytes) -> Digest:
+    """SHA-256 of `data` under a domain tag: no digest made for one purpose can serve another.
+
+    The tag is hashed first and its digest put in front twice, as BIP-340 does, so that tag and data cannot be
+    split in another place.
+    """
+    prefix = hashlib.sha256(tag.value.encode()).digest()
+    return Digest(hashlib.sha256(prefix + prefix + data).digest())

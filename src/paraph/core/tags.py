@@ -1,0 +1,20 @@
+"""The one table of domain tags. A tag names what a digest is for and its version; adding one is a protocol change."""
+
+from enum import Enum
+
+
+class Tag(Enum):
+    """What a tagged digest commits to. Values never change once released."""
+
+    REQUEST_BODY = "paraph/request-body/1"
+    GIVEN = "paraph/given/1"
+    RESPONSE_BODY = "paraph/response-body/1"
+    STREAM = "paraph/stream/1"
+    PROFILE = "paraph/engine-profile/1"
+    PARAMETERS = "paraph/parameters/1"
+    EVIDENCE = "paraph/evidence/1"
+    MANIFEST = "paraph/manifest/1"
+    MODEL = "paraph/model/1"
+    GENESIS = "paraph/genesis/1"
+    BATCH_LEAF = "paraph/batch-leaf/1"
+    TREE_LEAF = "paraph/tree-leaf/1"

@@ -1,0 +1,1 @@
+"""Money set aside for inference: deposited, debited by signed requests, withdrawn after a delay."""

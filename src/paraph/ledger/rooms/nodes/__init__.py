@@ -1,0 +1,1 @@
+"""Inference nodes: their endpoints, bonds, hot keys and heartbeats."""

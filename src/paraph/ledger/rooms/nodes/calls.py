@@ -1,0 +1,36 @@
+"""The room's ABI."""
+
+from paraph.ledger.contract import Contract, bind
+from paraph.ledger.rooms.nodes import keys, rules
+
+CONTRACT = Contract(
+    "Nodes",
+    keys.ADDRESS,
+    "Inference nodes: where they answer, what they serve, which key signs their receipts, and the bond they leave.",
+    (
+        bind(
+            "register(string endpoint, address hotKey, bytes keyProof, uint8 layers, bytes32[] models) payable",
+            rules.register,
+            80_000,
+        ),
+        bind("update(string endpoint, uint8 layers, bytes32[] models)", rules.update, 40_000),
+        bind("rotateKey(address hotKey, bytes keyProof)", rules.rotate_key, 50_000),
+        bind("heartbeat()", rules.heartbeat, 20_000),
+        bind("deregister()", rules.deregister, 30_000),
+        bind("withdrawBond()", rules.withdraw_bond, 30_000),
+        bind(
+            "get(address node) view returns (string endpoint, uint256 bond, address hotKey, uint8 layers,"
+            " bytes32[] models, uint64 heartbeat, uint64 leaving)",
+            rules.get,
+            6_000,
+        ),
+        bind(
+            "keyOf(address hotKey) view returns (address node, uint64 heightFirst, uint64 heightLast)",
+            rules.read_key,
+            3_000,
+        ),
+        bind("count() view returns (uint256 nodes)", rules.count, 3_000),
+        bind("page(uint256 start, uint256 limit) view returns (address[] nodes)", rules.page, 3_000),
+    ),
+    (rules.REGISTERED, rules.UPDATED, rules.KEY_ROTATED, rules.HEARTBEAT, rules.LEAVING, rules.LEFT),
+)

@@ -1,0 +1,32 @@
+"""What is always so of nodes."""
+
+from paraph.ledger.rooms.accounts.keys import BALANCES
+from paraph.ledger.rooms.nodes.keys import ADDRESS, HOT_KEYS, NODES
+from paraph.ledger.rooms.nodes.types import Node
+from paraph.ledger.state import State
+from paraph.proofs.records import NodeKey
+
+
+def bonds_are_held(dump: dict[bytes, bytes]) -> list[str]:
+    """The nodes contract holds exactly the bonds of all nodes."""
+    nodes = (Node.decode(value) for key, value in dump.items() if key.startswith(NODES.prefix))
+    bonds = sum(node.bond for node in nodes)
+    held = BALANCES.get(State(dump.get), ADDRESS)
+    return [] if bonds == held else [f"bonds add up to {bonds} wei; the contract holds {held}"]
+
+
+def keys_belong_to_nodes(dump: dict[bytes, bytes]) -> list[str]:
+    """Every hot key names a registered node, and a node that stays has one open key: its own."""
+    keys = {
+        key[len(HOT_KEYS.prefix) :]: NodeKey.decode(value)
+        for key, value in sorted(dump.items())
+        if key.startswith(HOT_KEYS.prefix)
+    }
+    wrong = [f"key {key.hex()} names no node" for key, record in keys.items() if NODES.prefix + record.node not in dump]
+    for key, value in sorted(dump.items()):
+        if key.startswith(NODES.prefix):
+            node, operator = Node.decode(value), key[len(NODES.prefix) :]
+            opened = [each for each, record in keys.items() if record.node == operator and record.height_last == 0]
+            if opened != ([] if node.leaving_s else [node.hot_key]):
+                wrong.append(f"node {operator.hex()} has open keys {[each.hex() for each in opened]}")
+    return wrong

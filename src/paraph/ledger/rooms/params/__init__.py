@@ -1,0 +1,1 @@
+"""The ledger's parameters: numbers with bounds, which every other room reads."""

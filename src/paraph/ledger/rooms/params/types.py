@@ -1,0 +1,71 @@
+"""The parameters: name, unit, default, bounds, and why. The reference page is generated from this table."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from paraph.core.amount import BPS, WEI_PER_OPG
+from paraph.core.limits import REQUEST_LIFETIME_S_MAX
+
+DAY_S = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter: its stable name (the unit goes last), default, inclusive bounds, and what it is for."""
+
+    name: str
+    default: int
+    low: int
+    high: int
+    purpose: str
+
+
+STAKERS_BPS: Final = Parameter("stakers_bps", 500, 0, 2_000, "part of each price for the stakers' pool")
+TREASURY_BPS: Final = Parameter("treasury_bps", 200, 0, 2_000, "part of each price for the treasury")
+ROYALTY_BPS_MAX: Final = Parameter("royalty_bps_max", 5_000, 0, 6_000, "most that a model's owner may ask of a price")
+SETTLE_WINDOW_S: Final = Parameter(
+    "settle_window_s", 3_600, 600, DAY_S, "how long after a request's deadline its receipt may be settled"
+)
+WITHDRAW_DELAY_S: Final = Parameter(
+    "withdraw_delay_s", 3 * 3_600, 0, 30 * DAY_S, "how long escrow stays debitable after its owner asks for it back"
+)
+CLOCK_DRIFT_S: Final = Parameter("clock_drift_s", 60, 1, 600, "how far a node's clock may run ahead of the chain's")
+NODE_BOND_MIN_WEI: Final = Parameter(
+    "node_bond_min_wei", 1_000 * WEI_PER_OPG, 0, 10_000_000 * WEI_PER_OPG, "least bond of an inference node"
+)
+UNBOND_DELAY_S: Final = Parameter("unbond_delay_s", 14 * DAY_S, 0, 60 * DAY_S, "how long a bond stays after leaving")
+BASE_FEE_MIN_WEI: Final = Parameter("base_fee_min_wei", 10**9, 1, 10**15, "floor of the base fee, per gas")
+GAS_LIMIT: Final = Parameter("gas_limit", 30_000_000, 1_000_000, 60_000_000, "gas of one block")
+
+PARAMETERS: Final = {
+    parameter.name: parameter
+    for parameter in (
+        STAKERS_BPS,
+        TREASURY_BPS,
+        ROYALTY_BPS_MAX,
+        SETTLE_WINDOW_S,
+        WITHDRAW_DELAY_S,
+        CLOCK_DRIFT_S,
+        NODE_BOND_MIN_WEI,
+        UNBOND_DELAY_S,
+        BASE_FEE_MIN_WEI,
+        GAS_LIMIT,
+    )
+}
+
+
+def inconsistencies(values: dict[str, int]) -> list[str]:
+    """What does not fit together among all parameters' values, as sentences; none when all is well."""
+    found = [
+        f"{name} is {values[name]}; it must be from {parameter.low} to {parameter.high}"
+        for name, parameter in PARAMETERS.items()
+        if not parameter.low <= values[name] <= parameter.high
+    ]
+    # Escrow that an accepted request may still debit must not leave before the receipt can be settled.
+    needed = REQUEST_LIFETIME_S_MAX + values[SETTLE_WINDOW_S.name]
+    if values[WITHDRAW_DELAY_S.name] < needed:
+        found.append(f"withdraw_delay_s must be at least {needed}: a request's longest life and the settle window")
+    parts = values[STAKERS_BPS.name] + values[TREASURY_BPS.name] + values[ROYALTY_BPS_MAX.name]
+    if parts > BPS:
+        found.append(f"stakers_bps, treasury_bps and royalty_bps_max add up to {parts}; a whole is {BPS}")
+    return found

@@ -1,0 +1,1 @@
+"""Receipts become payments: each is verified, debited once, split and kept under a batch root."""

@@ -1,0 +1,169 @@
+"""Settling a batch: every receipt is verified by its layer, its payer debited once, the price split.
+
+For each receipt, in order (a bad one rejects itself alone, with its reason in an event):
+ 1. its request was not settled before;
+ 2. the payer signed the request; the receipt answers it, within cap and deadline;
+ 3. the receipt's signer signed it, and is the node's hot key, valid at the height the receipt names;
+ 4. it is in time: within the settle window after the deadline, and not from the future;
+ 5. the model offers the layer, and this version of the rules can verify the layer;
+ 6. the price is the model's schedule, in force when the work began, applied to the units used;
+ 7. the payer's escrow covers it: debit, and split between owner, operator, stakers' pool and treasury.
+"""
+
+from paraph.core import abi
+from paraph.core.amount import Wei, share
+from paraph.core.errors import Malformed, Rejected, must
+from paraph.core.ident import Address, RequestKey
+from paraph.core.limits import RECEIPTS_PER_BATCH_MAX
+from paraph.core.merkle import root
+from paraph.ledger.contract import Call
+from paraph.ledger.rooms.accounts import rules as accounts
+from paraph.ledger.rooms.accounts.keys import STAKERS, TREASURY
+from paraph.ledger.rooms.escrow import rules as escrow
+from paraph.ledger.rooms.escrow.keys import ADDRESS as ESCROW
+from paraph.ledger.rooms.models import rules as models
+from paraph.ledger.rooms.nodes import rules as nodes
+from paraph.ledger.rooms.params import rules as params
+from paraph.ledger.rooms.params.types import CLOCK_DRIFT_S, SETTLE_WINDOW_S, STAKERS_BPS, TREASURY_BPS
+from paraph.ledger.rooms.settlement.keys import BATCH_COUNT, BATCHES, SETTLED
+from paraph.ledger.rooms.settlement.types import Settlement
+from paraph.proofs.receipt import Receipt, SignedReceipt, receipt_from_values
+from paraph.proofs.records import Batch, Model
+from paraph.proofs.request import Layer, SignedRequest, request_from_values
+
+SETTLED_EVENT = abi.event(
+    "ReceiptSettled(bytes32 indexed requestKey, address indexed payer, address indexed node, bytes32 modelId,"
+    " uint256 price, uint64 batch, uint32 index)"
+)
+PAID = abi.event(
+    "ReceiptPaid(bytes32 indexed requestKey, address owner, uint256 royalty, uint256 operator, uint256 stakers,"
+    " uint256 treasury)"
+)
+REFUSED = abi.event(
+    "ReceiptRejected(bytes32 indexed requestKey, address indexed payer, address indexed node, string reason)"
+)
+BATCH_SETTLED = abi.event("BatchSettled(uint64 indexed batch, bytes32 root, uint32 size)")
+
+GAS_PER_RECEIPT = 20_000
+"""Gas for one receipt beyond its bytes: two recoveries of a signer (3 000 each on Ethereum) and six state writes."""
+
+
+def settle(
+    call: Call, items: tuple[tuple[tuple[object, ...], bytes, tuple[object, ...], bytes], ...]
+) -> tuple[int, int]:
+    """`settle`: anyone may bring a batch; the money goes where the receipts say.
+
+    Returns:
+        how many receipts were accepted, and the batch's number (0 when none was).
+    """
+    if not 0 < len(items) <= RECEIPTS_PER_BATCH_MAX:
+        raise Rejected("settlement.size", f"a batch holds 1 to {RECEIPTS_PER_BATCH_MAX} receipts, not {len(items)}")
+    call.charge(GAS_PER_RECEIPT * len(items))
+    batch = BATCH_COUNT.get(call.state) + 1
+    leaves: list[bytes] = []
+    for item in items:
+        key, payer, node = RequestKey(bytes(item[0][0])), Address(bytes(item[0][1])), Address(bytes(item[0][2]))  # type: ignore[call-overload]
+        try:
+            receipt = _verified(call, item)
+            _pay(call, receipt)
+        except (Rejected, Malformed) as error:
+            call.emit(call.to, REFUSED, key, payer, node, f"{error.code}: {error.message}")
+            continue
+        SETTLED.put(call.state, payer + key, Settlement(batch, len(leaves), receipt.price))
+        place = (receipt.model_id, receipt.price, batch, len(leaves))
+        call.emit(call.to, SETTLED_EVENT, key, payer, node, *place)
+        leaves.append(receipt.hash())
+    if not leaves:
+        return 0, 0
+    BATCH_COUNT.put(call.state, b"", batch)
+    record = Batch(root(leaves), len(leaves), call.facts.height, call.facts.time_s)
+    BATCHES.put(call.state, batch.to_bytes(8, "big"), record)
+    call.emit(call.to, BATCH_SETTLED, batch, record.root, record.size)
+    return len(leaves), batch
+
+
+def _verified(call: Call, item: tuple[tuple[object, ...], bytes, tuple[object, ...], bytes]) -> Receipt:
+    chain_id, now = call.facts.chain_id, call.facts.time_s
+    request = SignedRequest(chain_id, request_from_values(item[0]), item[1])
+    signed = SignedReceipt(receipt_from_values(item[2]), item[3])
+    receipt, asked = signed.receipt, request.request
+    # 1
+    if SETTLED.get(call.state, asked.payer + asked.key) is not None:
+        raise Rejected("settlement.replay", "this request was settled before")
+    # 2
+    if not receipt.answers(asked):
+        raise Rejected("settlement.mismatch", "the receipt does not answer the request within its cap and deadline")
+    if not request.signed_by_payer():
+        raise Rejected("settlement.request_signature", "the request is not signed by its payer")
+    # 3
+    key = nodes.key_of(call.state, receipt.signer)
+    known = key is not None and key.node == receipt.node and key.valid_at(receipt.height)
+    if not known or receipt.height > call.facts.height:
+        raise Rejected("settlement.key", "the signer is not a hot key of the node, valid at the receipt's height")
+    if not signed.signed_by_signer(chain_id):
+        raise Rejected("settlement.receipt_signature", "the receipt is not signed by its signer")
+    # 4
+    last = asked.deadline + params.get(call.state, SETTLE_WINDOW_S)
+    if now > last:
+        raise Rejected("settlement.late", f"too late: it could be settled until {last}; it is {now}", last=last)
+    if receipt.ended_ms > (now + params.get(call.state, CLOCK_DRIFT_S)) * 1000:
+        raise Rejected("settlement.future", f"the receipt ends at {receipt.ended_ms} ms, after now, {now} s")
+    # 5
+    model = models.find(call.state, receipt.model_id)
+    if receipt.layer is not Layer.SIGNATURE or not model.layers >> (receipt.layer - 1) & 1:
+        raise Rejected("settlement.layer", f"layer {receipt.layer} is not offered by the model, or not verified yet")
+    # 6
+    price = models.price(call.state, receipt.model_id, receipt.price_version)
+    if price.ended_s and receipt.started_ms > price.ended_s * 1000:
+        raise Rejected("settlement.price_old", f"price schedule {receipt.price_version} ended at {price.ended_s}")
+    due = price.of(receipt.input_units, receipt.output_units)
+    if receipt.price != due:
+        raise Rejected("settlement.price", f"the price is {receipt.price} wei; the schedule says {due}", expected=due)
+    return receipt
+
+
+def _pay(call: Call, receipt: Receipt) -> None:
+    # 7
+    state, price = call.state, receipt.price
+    escrow.debit(state, receipt.payer, price)
+    model = models.find(state, receipt.model_id)
+    royalty, operator, stakers, treasury = split(call, model, price)
+    for account, part in (
+        (model.owner, royalty),
+        (receipt.node, operator),
+        (STAKERS, stakers),
+        (TREASURY, treasury),
+    ):
+        accounts.move(state, ESCROW, account, part)
+    call.emit(call.to, PAID, receipt.request_key, model.owner, royalty, operator, stakers, treasury)
+
+
+def split(call: Call, model: Model, price: Wei) -> tuple[Wei, Wei, Wei, Wei]:
+    """A price's parts for owner, operator, stakers' pool and treasury. Rounding is in the operator's favour."""
+    royalty = share(price, model.royalty_bps)
+    stakers = share(price, params.get(call.state, STAKERS_BPS))
+    treasury = share(price, params.get(call.state, TREASURY_BPS))
+    operator = price - royalty - stakers - treasury
+    must(operator >= 0, "the parts of a price are at most the price")
+    return royalty, Wei(operator), stakers, treasury
+
+
+def read(call: Call, payer: Address, key: RequestKey) -> tuple[int, int, int]:
+    """`settled`: where and for how much a request was settled. Raises `Rejected` (`settlement.unknown`)."""
+    found = SETTLED.get(call.state, payer + key)
+    if found is None:
+        raise Rejected("settlement.unknown", "this request is not settled")
+    return found.batch, found.index, found.price
+
+
+def read_batch(call: Call, number: int) -> tuple[bytes, int, int, int]:
+    """`batch`: a settled batch. Raises `Rejected` (`settlement.unknown`)."""
+    found = BATCHES.get(call.state, number.to_bytes(8, "big"))
+    if found is None:
+        raise Rejected("settlement.unknown", f"there is no batch {number}")
+    return found.root, found.size, found.height, found.time_s
+
+
+def count(call: Call) -> int:
+    """`batches`: how many were settled; they are numbered from 1."""
+    return BATCH_COUNT.get(call.state)

@@ -1,0 +1,23 @@
+"""All truths in one place: what an auditor checks on any dump of state, and tests after every step."""
+
+from paraph.ledger.rooms.accounts.truths import supply_is_conserved
+from paraph.ledger.rooms.escrow.truths import escrow_is_held
+from paraph.ledger.rooms.models.truths import one_price_is_in_force
+from paraph.ledger.rooms.nodes.truths import bonds_are_held, keys_belong_to_nodes
+from paraph.ledger.rooms.params.truths import parameters_fit_together
+from paraph.ledger.rooms.settlement.truths import batches_are_whole
+
+TRUTHS = (
+    supply_is_conserved,
+    escrow_is_held,
+    bonds_are_held,
+    keys_belong_to_nodes,
+    one_price_is_in_force,
+    parameters_fit_together,
+    batches_are_whole,
+)
+
+
+def broken(dump: dict[bytes, bytes]) -> list[str]:
+    """Every truth that does not hold in a whole state, as sentences; none when all is well."""
+    return [f"{truth.__name__}: {sentence}" for truth in TRUTHS for sentence in truth(dump)]

@@ -1,0 +1,153 @@
+"""The records of the ledger that proofs speak of: their keys in state, their bytes, and what they mean.
+
+They live here, below the ledger that writes them, because a verifier reads them from a state proof with no ledger at
+hand. Each is RLP of its fields in order; an integer is big-endian without leading zeros.
+"""
+
+from dataclasses import dataclass, fields
+from typing import Self
+
+from paraph.core import rlp
+from paraph.core.errors import Malformed
+from paraph.core.ident import Address, Digest, ModelId
+
+
+class Record:
+    """RLP coding for a frozen dataclass of integers, bytes, text and tuples of bytes. It holds no fields itself."""
+
+    __slots__ = ()
+
+    def encode(self) -> bytes:
+        """The record's bytes in state."""
+        return rlp.encode([_to_rlp(getattr(self, field.name)) for field in fields(self)])  # type: ignore[arg-type]
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        """Read the record back. Raises `Malformed` (`record.form`, `rlp.…`)."""
+        item = rlp.decode(data)
+        declared = fields(cls)  # type: ignore[arg-type]
+        if isinstance(item, bytes) or len(item) != len(declared):
+            raise Malformed("record.form", f"not the bytes of a {cls.__name__}")
+        return cls(*(_from_rlp(field.type, part, field.name) for field, part in zip(declared, item, strict=True)))
+
+
+def _to_rlp(value: object) -> rlp.Rlp:
+    match value:
+        case int():
+            return rlp.from_uint(value)
+        case bytes():
+            return value
+        case str():
+            return value.encode()
+        case tuple():
+            return list(value)
+        case _:
+            raise Malformed("record.form", f"a record holds no {type(value).__name__}")
+
+
+def _from_rlp(kind: object, item: rlp.Rlp, name: str) -> object:
+    if kind is int:
+        return rlp.to_uint(item, name)
+    if kind in _TUPLES:
+        if isinstance(item, bytes) or not all(isinstance(part, bytes) for part in item):
+            raise Malformed("record.form", f"{name} must be a list of byte strings")
+        return tuple(item)
+    if not isinstance(item, bytes):
+        raise Malformed("record.form", f"{name} must be a byte string")
+    if kind is not str:
+        return item
+    try:
+        return item.decode()
+    except UnicodeDecodeError as error:
+        raise Malformed("record.form", f"{name} must be UTF-8") from error
+
+
+_TUPLES = (tuple[ModelId, ...], tuple[Address, ...])
+
+
+@dataclass(frozen=True, slots=True)
+class NodeKey(Record):
+    """A hot key of a node, and the heights at which it may sign. `height_last` 0 means it is still valid."""
+
+    node: Address
+    height_first: int
+    height_last: int
+
+    def valid_at(self, height: int) -> bool:
+        """True when the key may sign a receipt that names `height`."""
+        return self.height_first <= height and (self.height_last == 0 or height <= self.height_last)
+
+
+@dataclass(frozen=True, slots=True)
+class Model(Record):
+    """A registered model version.
+
+    Args:
+        owner: who earns the royalty and may change the price.
+        manifest_digest: tagged digest of the manifest that lists the files.
+        name: how people call it, `owner/name` by habit; not unique and not trusted.
+        kind: `text` or `tensor`.
+        royalty_bps: the owner's part of each price, in basis points.
+        layers: bit n−1 set when layer n is offered.
+        price_version: the schedule now in force.
+        height: when it was registered.
+    """
+
+    owner: Address
+    manifest_digest: Digest
+    name: str
+    kind: str
+    royalty_bps: int
+    layers: int
+    price_version: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Price(Record):
+    """A price schedule, in wei; never changed once written, only superseded.
+
+    Args:
+        base: per request.
+        per_input_unit, per_output_unit: per token, or per row for tensors.
+        ended_s: when a newer schedule took its place; 0 while in force.
+    """
+
+    base: int
+    per_input_unit: int
+    per_output_unit: int
+    ended_s: int
+
+    def of(self, input_units: int, output_units: int) -> int:
+        """The price in wei of an answer with so many units."""
+        return self.base + self.per_input_unit * input_units + self.per_output_unit * output_units
+
+
+@dataclass(frozen=True, slots=True)
+class Batch(Record):
+    """A settled batch: the RFC 6962 root and number of its receipts, and when it was settled."""
+
+    root: Digest
+    size: int
+    height: int
+    time_s: int
+
+
+def node_key_key(signer: Address) -> bytes:
+    """The state key of a hot key's record."""
+    return b"nodes/key/" + signer
+
+
+def model_key(model_id: ModelId) -> bytes:
+    """The state key of a model's record."""
+    return b"models/record/" + model_id
+
+
+def price_key(model_id: ModelId, version: int) -> bytes:
+    """The state key of a price schedule."""
+    return b"models/price/" + model_id + version.to_bytes(4, "big")
+
+
+def batch_key(number: int) -> bytes:
+    """The state key of a settled batch."""
+    return b"settlement/batch/" + number.to_bytes(8, "big")
