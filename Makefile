@@ -45,7 +45,7 @@ test: test-python test-vectors test-floors ## Run every test, the second verifie
 
 .PHONY: test-python
 test-python: $(READY)
-	$(PY) -m pytest --numprocesses $(JOBS) --cov --cov-report= $(ARGS)
+	$(PY) -m pytest --numprocesses $(JOBS) --cov --cov-report= --cov-fail-under=0 $(ARGS)
 
 # The vectors are read a second time by code that shares nothing with ours: JavaScript, the noble libraries.
 .PHONY: test-vectors
@@ -132,4 +132,4 @@ lock: $(VENV)/.uv ## Choose versions again and write requirements/*.lock, with h
 .PHONY: clean
 clean: ## Remove what was built and cached; .venv stays.
 	rm -rf build dist .cache .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache vectors/verify-js/node_modules
-	find src tests bench examples -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -name .venv -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from paraph.core.encode import JsonObject
+from paraph.core.ident import Address
 from paraph.core.tensor import Tensor
+from paraph.ledger.block import Applied
+from paraph.ledger.tx import SignedTx
 from paraph.proofs.profile import EngineProfile
 
 # --- engines -----------------------------------------------------------------------------------------------------
@@ -137,3 +140,35 @@ class Blobs(Protocol):
         ...
 
     def has(self, digest: bytes) -> bool: ...
+
+
+# --- the world ---------------------------------------------------------------------------------------------------
+
+
+class Clock(Protocol):
+    """What time it is. Never goes back by more than the operating system's clock does."""
+
+    def now_ms(self) -> int:
+        """Unix time in milliseconds."""
+        ...
+
+
+class Application(Protocol):
+    """The ledger as an engine sees it: the same one under every engine.
+
+    `check` may be called at any time and promises nothing for later. `commit` applies a decided block and returns
+    only when block and state would survive a kill; after a crash `height` says what was kept.
+    """
+
+    @property
+    def height(self) -> int: ...
+
+    def check(self, raw: bytes) -> SignedTx:
+        """A transaction that could be included now or, with a nonce ahead, later. Raises `Malformed`, `Rejected`."""
+        ...
+
+    def next_nonce(self, sender: Address) -> int: ...
+
+    def commit(self, time_s: int, transactions: tuple[bytes, ...]) -> Applied:
+        """Apply and keep the next block."""
+        ...

@@ -101,7 +101,8 @@ class Genesis:
             raise Malformed("genesis.producers", "a network needs at least one producer")
         if any(reserved(each.account) for each in self.allocations):
             raise Malformed("genesis.reserved", "an allocation to a native contract's address would be lost")
-        state = State({}.get)
+        nothing: dict[bytes, bytes] = {}
+        state = State(nothing.get)
         for name in PARAMETERS:
             if name in self.parameters:
                 params.put(state, name, self.parameters[name])

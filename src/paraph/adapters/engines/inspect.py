@@ -44,7 +44,9 @@ def inspect(path: Path) -> str:
     with path.open("rb") as file:
         first = file.read(16)
     if suffix in _PICKLES or looks_like_pickle(first):
-        raise Rejected("model.pickle", f"{path.name}: this kind of file can carry code; publish safetensors, GGUF or ONNX")
+        raise Rejected(
+            "model.pickle", f"{path.name}: this kind of file can carry code; publish safetensors, GGUF or ONNX"
+        )
     if suffix == ".gguf":
         read_gguf(path)
         return "gguf"
@@ -80,8 +82,7 @@ def looks_like_pickle(first: bytes) -> bool:
     """
     return (
         (len(first) > 1 and first[0] == 0x80 and 2 <= first[1] <= 5)
-        or first.startswith((b"PK\x03\x04", b"\x93NUMPY", b"\x1f\x8b"))
-        or first.startswith(b"\x89HDF")
+        or first.startswith((b"PK\x03\x04", b"\x93NUMPY", b"\x1f\x8b", b"\x89HDF"))
     )
 
 

@@ -94,7 +94,7 @@ Value: TypeAlias = int | float | bool | str | tuple[bytes, ...] | None
 
 @dataclass(frozen=True, slots=True)
 class GgufTensor:
-    """One tensor's place: name, ggml type number, dimensions, and where its bytes lie, from the start of the weights."""
+    """One tensor: name, ggml type number, dimensions, and where its bytes lie from the start of the weights."""
 
     name: str
     kind: int
@@ -264,7 +264,9 @@ def _tensor(cursor: _Cursor, alignment: int) -> GgufTensor:
     kind = int(cursor.scalar("<I"))
     offset = int(cursor.scalar("<Q"))
     if kind not in _BLOCKS:
-        raise Rejected("model.gguf_type", f"tensor {name!r} has number format {kind}, which is not known here", got=kind)
+        raise Rejected(
+            "model.gguf_type", f"tensor {name!r} has number format {kind}, which is not known here", got=kind
+        )
     items, block_bytes = _BLOCKS[kind]
     elements = prod(shape)
     if not 0 < elements <= _ELEMENTS_MAX or shape[0] % items:

@@ -76,7 +76,9 @@ def read_onnx(path: Path) -> OnnxModel:
     """
     size = path.stat().st_size
     if size > FILE_BYTES_MAX:
-        raise Rejected("model.size", f"{path.name} has {size} bytes; at most {FILE_BYTES_MAX}", got=size, limit=FILE_BYTES_MAX)
+        raise Rejected(
+            "model.size", f"{path.name} has {size} bytes; at most {FILE_BYTES_MAX}", got=size, limit=FILE_BYTES_MAX
+        )
     return parse_onnx(path.read_bytes())
 
 
@@ -131,7 +133,9 @@ def _check_node(node: "NodeProto", constants: Mapping[str, tuple[int, ...]]) -> 
     allowed = {"": OPERATORS, "ai.onnx": OPERATORS, "ai.onnx.ml": ML_OPERATORS}.get(node.domain, frozenset())
     what = f"{node.domain}.{node.op_type}"[:120] if node.domain else node.op_type[:120]
     if node.op_type == "ZipMap":
-        raise Rejected("model.onnx_operator", "ZipMap gives no tensors; export with the option zipmap=False", operator=what)
+        raise Rejected(
+            "model.onnx_operator", "ZipMap gives no tensors; export with the option zipmap=False", operator=what
+        )
     if node.op_type not in allowed:
         raise Rejected("model.onnx_operator", f"the operator {what} is not allowed", operator=what)
     if node.op_type == "Dropout" and len(node.input) > 2:

@@ -72,7 +72,9 @@ def parse_safetensors(header: bytes, file_bytes: int) -> Safetensors:
     end = 0
     for begin, stop, name in sorted((begin, stop, name) for name, (_, _, begin, stop) in places.items()):
         if begin != end:
-            raise Malformed("model.safetensors", f"tensor {name[:80]!r} begins at {begin}, the one before ends at {end}")
+            raise Malformed(
+                "model.safetensors", f"tensor {name[:80]!r} begins at {begin}, the one before ends at {end}"
+            )
         end = stop
     if end != file_bytes - 8 - len(header):
         raise Malformed(

@@ -5,12 +5,14 @@ of model, equal inputs give equal bytes. Inputs are checked against the model's 
 them.
 """
 
+import asyncio
+import os
 from importlib.metadata import version
 from math import prod
 from pathlib import Path
 from typing import Final
 
-from paraph.adapters.engines.inspect_onnx import Declared, read_onnx
+from paraph.adapters.engines.inspect_onnx import Declared, OnnxModel, read_onnx
 from paraph.adapters.engines.machine import isa_class
 from paraph.adapters.engines.sandbox import Sandbox
 from paraph.core.encode import JsonObject, as_integer, as_list
@@ -36,7 +38,11 @@ class OnnxEngine:
     """A `TensorEngine` for one ONNX file. Make it with `open_onnx`."""
 
     def __init__(
-        self, profile: EngineProfile, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...], sandbox: Sandbox,
+        self,
+        profile: EngineProfile,
+        inputs: tuple[TensorSpec, ...],
+        outputs: tuple[TensorSpec, ...],
+        sandbox: Sandbox,
         deadline_s: float,
     ) -> None:
         self._profile = profile
@@ -149,9 +155,7 @@ def choose_outputs(specs: tuple[TensorSpec, ...], names: tuple[str, ...]) -> tup
     return tuple(known[name] for name in names) or specs
 
 
-async def open_onnx(
-    path: Path, *, deadline_s: float = DEADLINE_S, memory_bytes: int | None = None
-) -> OnnxEngine:
+async def open_onnx(path: Path, *, deadline_s: float = DEADLINE_S, memory_bytes: int | None = None) -> OnnxEngine:
     """Inspect an ONNX file and load it in a confined process.
 
     Args:
@@ -164,11 +168,11 @@ async def open_onnx(
         Rejected: `model.…` for what is not allowed, `engine.model` when the runtime refuses it.
         Unavailable: `engine.died`.
     """
-    model = read_onnx(path)
+    model, size = await asyncio.to_thread(_read, path)
     sandbox = Sandbox(
         "paraph.adapters.engines.onnx_worker",
-        memory_bytes=memory_bytes or MEMORY_BYTES + 3 * path.stat().st_size,
-        hello={"path": str(path.resolve())},
+        memory_bytes=memory_bytes or MEMORY_BYTES + 3 * size,
+        hello={"path": os.path.realpath(path)},
     )
     profile = EngineProfile(
         engine="onnxruntime",
@@ -185,6 +189,10 @@ async def open_onnx(
     )
     await sandbox.started()
     return OnnxEngine(profile, _specs(model.inputs), _specs(model.outputs), sandbox, deadline_s)
+
+
+def _read(path: Path) -> tuple[OnnxModel, int]:
+    return read_onnx(path), path.stat().st_size
 
 
 def _specs(declared: tuple[Declared, ...]) -> tuple[TensorSpec, ...]:
@@ -255,8 +263,6 @@ def _row(tensor: Tensor, row: int) -> Tensor:
 
         each = prod(shape)
         found = elements(tensor.name, tensor.data)[row * each : (row + 1) * each]
-        return Tensor(
-            tensor.name, "BYTES", shape, b"".join(len(one).to_bytes(4, "little") + one for one in found)
-        )
+        return Tensor(tensor.name, "BYTES", shape, b"".join(len(one).to_bytes(4, "little") + one for one in found))
     size = len(tensor.data) // tensor.shape[0]
     return Tensor(tensor.name, tensor.datatype, shape, tensor.data[row * size : (row + 1) * size])

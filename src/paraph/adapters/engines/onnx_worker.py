@@ -46,7 +46,7 @@ class Watch:
         self._running: tuple[float, Any] | None = None
         threading.Thread(target=self._look, daemon=True).start()
 
-    def begin(self, deadline_s: float, options: Any) -> None:  # noqa: ANN401 - onnxruntime has no types
+    def begin(self, deadline_s: float, options: Any) -> None:
         self._running = (time.monotonic() + deadline_s, options)
 
     def end(self) -> None:
@@ -90,8 +90,9 @@ class Session:
 
     def answer(self, header: JsonObject, blobs: tuple[bytes, ...]) -> Answer:
         """Run once. The header's inputs are (name, datatype, shape), its outputs are (name, datatype)."""
-        feed = {}
-        for (name, datatype, shape), data in zip(header["inputs"], blobs, strict=True):  # type: ignore[arg-type, misc]
+        feed: dict[str, Any] = {}
+        given: Any = header["inputs"]
+        for (name, datatype, shape), data in zip(given, blobs, strict=True):
             feed[name] = _array(name, datatype, shape, data)
         wanted: Any = header["outputs"]
         options = self._runtime.RunOptions()
@@ -107,7 +108,7 @@ class Session:
         finally:
             self._watch.end()
 
-    def _run_values(self, wanted: Any, header: JsonObject, feed: dict[str, Any], options: Any) -> Answer:  # noqa: ANN401
+    def _run_values(self, wanted: Any, header: JsonObject, feed: dict[str, Any], options: Any) -> Answer:
         make = self._runtime.OrtValue
         kinds = {name: datatype for name, datatype, _ in header["inputs"]}  # type: ignore[misc, union-attr]
         values = {
@@ -138,7 +139,7 @@ def refusal(error: Exception, code: str, sentence: str) -> Rejected:
     return Rejected(code, f"{sentence}: {said[:500]}")
 
 
-def _array(name: str, datatype: str, shape: list[int], data: bytes) -> Any:  # noqa: ANN401
+def _array(name: str, datatype: str, shape: list[int], data: bytes) -> Any:
     import numpy
 
     if datatype == "BYTES":
@@ -147,17 +148,19 @@ def _array(name: str, datatype: str, shape: list[int], data: bytes) -> Any:  # n
             try:
                 texts[index] = element.decode("utf-8")
             except UnicodeDecodeError as error:
-                raise Rejected("engine.input_value", f"{name}: element {index} is not UTF-8, which ONNX asks") from error
+                raise Rejected(
+                    "engine.input_value", f"{name}: element {index} is not UTF-8, which ONNX asks"
+                ) from error
         return texts.reshape(shape)
     return numpy.frombuffer(data, dtype=NUMPY_NAMES[datatype]).reshape(shape)
 
 
-def _told(wanted: Any, found: list[Any]) -> Answer:  # noqa: ANN401
+def _told(wanted: Any, found: list[Any]) -> Answer:
     blobs = tuple(_data(datatype, array) for (_, datatype), array in zip(wanted, found, strict=True))
     return {"shapes": [array.shape for array in found]}, blobs
 
 
-def _data(datatype: str, array: Any) -> bytes:  # noqa: ANN401
+def _data(datatype: str, array: Any) -> bytes:
     if datatype != "BYTES":
         return bytes(array.astype(NUMPY_NAMES[datatype], copy=False).tobytes())
     parts = []

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping
-from typing import Final, NoReturn
+from typing import Final
 
 from paraph.adapters.engines.frames import PREFIX_BYTES, lengths, pack, unpack
 from paraph.core.encode import Json, JsonObject, as_object, as_text
@@ -35,6 +35,8 @@ _ENVIRONMENT: Final = ("PYTHONPATH", "LD_LIBRARY_PATH", "TMPDIR")
 
 class Sandbox:
     """A confined worker, started at the first call and again after each death.
+
+    The worker dies with the thread that started it, so an event loop that uses one must outlive its work.
 
     Args:
         module: the worker's module, e.g. `paraph.adapters.engines.onnx_worker`.
@@ -130,16 +132,16 @@ class Sandbox:
             raise
         if "ok" in header:
             return as_object(header["ok"], "worker's answer"), blobs
-        self._raise(header.get("error"))
+        raise self._told(header.get("error"))
 
-    def _raise(self, told: Json) -> NoReturn:
+    def _told(self, told: Json) -> ParaphError:
         error = as_object(told, "worker's error")
         code = as_text(error.get("code"), "worker's error code", bytes_max=100)
         if code == "engine.memory_limit":
             self.kill()  # a process that ran out of memory half-way is not to be trusted with the next call
         kind = _BRANCHES.get(as_text(error.get("branch"), "branch", bytes_max=20), Unavailable)
         facts = as_object(error.get("facts"), "worker's facts")
-        raise kind(code, as_text(error.get("message"), "worker's message", bytes_max=10_000), **facts)
+        return kind(code, as_text(error.get("message"), "worker's message", bytes_max=10_000), **facts)
 
     def _obituary(self, worker: "_Worker") -> ParaphError:
         status, said = worker.last_words()
@@ -160,14 +162,21 @@ class _Worker:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         self._socket = ours
-        self._said = os.memfd_create("paraph-worker-said") if sys.platform == "linux" else os.open(os.devnull, os.O_RDWR)
+        self._said = (
+            os.memfd_create("paraph-worker-said") if sys.platform == "linux" else os.open(os.devnull, os.O_RDWR)
+        )
         environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
         # One arena and one thread: the address space then grows with what the model needs, not with the machine.
-        environment |= {"LC_ALL": "C.UTF-8", "MALLOC_ARENA_MAX": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        environment |= {
+            "LC_ALL": "C.UTF-8",
+            "MALLOC_ARENA_MAX": "1",
+            "OMP_NUM_THREADS": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+        }
         with theirs:
-            self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module, no shell
+            self.process = subprocess.Popen(
                 [sys.executable, "-P", "-m", module, str(os.getpid()), str(memory_bytes)],
-                stdin=theirs,
+                stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=self._said,
                 env=environment,

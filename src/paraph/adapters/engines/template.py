@@ -16,6 +16,9 @@ DEADLINE_S: Final = 2.0
 MEMORY_BYTES: Final = 256 * 1024 * 1024
 """Address space: the interpreter with Jinja takes about 40 MB."""
 
+START_DEADLINE_S: Final = 20.0
+"""Starting the process and compiling: 0.15 s when idle; compiling computes constants, so it needs an end too."""
+
 
 class ChatTemplate:
     """A chat template, ready to render.
@@ -27,16 +30,22 @@ class ChatTemplate:
 
     def __init__(self, text: str, *, bos: str = "", eos: str = "", deadline_s: float = DEADLINE_S) -> None:
         self._sandbox = Sandbox(
-            "paraph.adapters.engines.template_worker", memory_bytes=MEMORY_BYTES, hello={"template": text}
+            "paraph.adapters.engines.template_worker",
+            memory_bytes=MEMORY_BYTES,
+            hello={"template": text},
+            start_deadline_s=START_DEADLINE_S,
         )
         self._tokens = {"bos_token": bos, "eos_token": eos}
         self._deadline_s = deadline_s
 
     async def started(self) -> None:
-        """Compile the template. Raises `Rejected` (`engine.template`) when it is broken."""
-        await self._sandbox.started()
+        """Compile the template. Raises `Rejected`: `engine.template` when it is broken, `engine.template_limit`."""
+        try:
+            await self._sandbox.started()
+        except Rejected as error:
+            raise self._refused(error) from error
 
-    async def render(self, messages: JsonObject | tuple[JsonObject, ...], tools: JsonObject | None = None) -> str:
+    async def render(self, messages: tuple[JsonObject, ...]) -> str:
         """The text before the model, ending where the assistant's answer begins.
 
         Raises:
@@ -44,24 +53,22 @@ class ChatTemplate:
                 too long, writes too much or takes too much memory.
             Unavailable: `engine.died`.
         """
-        values = {"messages": messages, "tools": tools, "documents": None, "add_generation_prompt": True, **self._tokens}
+        values = {"messages": messages, "tools": None, "documents": None, "add_generation_prompt": True, **self._tokens}
         try:
             told, _ = await self._sandbox.call(values, deadline_s=self._deadline_s)
         except Rejected as error:
-            if error.code not in ("engine.time_limit", "engine.memory_limit"):
-                raise
-            raise Rejected(
-                "engine.template_limit",
-                f"the chat template takes more than {self._deadline_s:g} s or {MEMORY_BYTES} bytes",
-                **error.facts,
-            ) from error
+            raise self._refused(error) from error
         return as_text(told.get("text"), "rendered text")
+
+    def _refused(self, error: Rejected) -> Rejected:
+        if error.code not in ("engine.time_limit", "engine.memory_limit"):
+            return error
+        return Rejected(
+            "engine.template_limit",
+            f"the chat template takes more than {self._deadline_s:g} s or {MEMORY_BYTES} bytes",
+            **error.facts,
+        )
 
     async def close(self) -> None:
         """End the process."""
         await self._sandbox.close()
-
-
-def has_tools(text: str) -> bool:
-    """Whether a template looks at `tools` at all: one that does not would drop them silently."""
-    return "tools" in text

@@ -16,11 +16,11 @@ OUTPUT_CHARACTERS_MAX: Final = 4 * 1024 * 1024 // 4
 """A prompt: a quarter of a message's header, for a character takes up to four bytes."""
 
 
-class _Refused(Exception):  # noqa: N818 - the template refuses; it is no error of ours
+class _Refused(Exception):
     """What `raise_exception` raises inside a template."""
 
 
-def load(text: str) -> Any:  # noqa: ANN401 - a jinja2.Template, imported after the limits are on
+def load(text: str) -> Any:
     """Compile a template. Raises `Rejected` (`engine.template`)."""
     from jinja2 import TemplateError, ext
     from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -36,7 +36,7 @@ def load(text: str) -> Any:  # noqa: ANN401 - a jinja2.Template, imported after 
         raise Rejected("engine.template", f"the chat template is broken: {str(error)[:300]}") from error
 
 
-def render(template: Any, values: JsonObject) -> str:  # noqa: ANN401
+def render(template: Any, values: JsonObject) -> str:
     """Render a loaded template.
 
     Raises:
@@ -58,7 +58,7 @@ def render(template: Any, values: JsonObject) -> str:  # noqa: ANN401
         raise
     except OverflowError as error:  # Jinja's sandbox bounds range()
         raise Rejected("engine.template_limit", f"the chat template asks for too much: {str(error)[:300]}") from error
-    except Exception as error:  # noqa: BLE001 - a template is a stranger's program: it can raise anything
+    except Exception as error:
         raise Rejected("engine.template", f"the chat template refuses: {str(error)[:300]}") from error
     return "".join(parts)
 

@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
-from typing import BinaryIO, Final, TypeAlias
+from typing import IO, Final, TypeAlias
 
 from paraph.adapters.engines.frames import PREFIX_BYTES, lengths, pack, unpack_trusted
 from paraph.core.encode import JsonObject
@@ -56,7 +56,7 @@ def confine() -> socket.socket:
 
 def serve(channel: socket.socket, answer: Callable[[JsonObject, tuple[bytes, ...]], Answer]) -> None:
     """Answer messages until the parent hangs up. An error of ours goes back as an error; any other ends the worker."""
-    with channel.makefile("rb", buffering=1 << 16) as stream:
+    with os.fdopen(os.dup(channel.fileno()), "rb", buffering=1 << 16) as stream:
         while True:
             prefix = _read(stream, PREFIX_BYTES)
             if not prefix:
@@ -72,7 +72,7 @@ def serve(channel: socket.socket, answer: Callable[[JsonObject, tuple[bytes, ...
             channel.sendall(reply)
 
 
-_MEMORY: Final = {
+_MEMORY: Final[JsonObject] = {
     "branch": "rejected",
     "code": "engine.memory_limit",
     "message": "the model needs more memory than it is given",
@@ -80,7 +80,7 @@ _MEMORY: Final = {
 }
 
 
-def _read(stream: BinaryIO, size: int) -> bytes:
+def _read(stream: IO[bytes], size: int) -> bytes:
     data = stream.read(size)
     if len(data) < size and data:
         raise EOFError("the parent hung up within a message")

@@ -1,0 +1,1 @@
+"""Working fakes, one for each port; each passes the same tests as the real adapter."""
