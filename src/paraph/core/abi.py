@@ -155,15 +155,21 @@ def _simple(word: str, structs: Mapping[str, Type]) -> Type:
     match = _SIMPLE.fullmatch(word)
     must(match is not None, f"an ABI type: {word}")
     family, digits = match.groups()  # type: ignore[union-attr]
+    size = int(digits or 256)
     if family == "bytes":
-        return Type("fixed", int(digits))
-    return Type("uint" if family == "uint" else "int", int(digits or 256))
+        must(0 < size <= WORD, f"an ABI type: {word}")
+        return Type("fixed", size)
+    must(0 < size <= 256 and size % 8 == 0, f"an ABI type: {word}")
+    return Type("uint" if family == "uint" else "int", size)
 
 
 def struct(declaration: str, structs: Mapping[str, Type] = {}) -> Type:
     """A struct from `Name(type member, …)`; earlier structs may be used by name."""
     name, _, rest = declaration.partition("(")
-    return Type("tuple", 0, _Reader("(" + rest, structs).fields(), name.strip())
+    reader = _Reader("(" + rest, structs)
+    members = reader.fields()
+    must(reader.peek() == "", f"nothing follows the members of {name}")
+    return Type("tuple", 0, members, name.strip())
 
 
 @dataclass(frozen=True)
@@ -262,7 +268,10 @@ def method(declaration: str, structs: Mapping[str, Type] = {}) -> Method:
 def event(declaration: str) -> Event:
     """An event from its Solidity form, without `event`."""
     name, _, rest = declaration.partition("(")
-    return Event(name.strip(), _Reader("(" + rest, {}).fields())
+    reader = _Reader("(" + rest, {})
+    inputs = reader.fields()
+    must(reader.peek() == "", f"nothing follows the parameters of {name}")
+    return Event(name.strip(), inputs)
 
 
 # --- coding ------------------------------------------------------------------------------------------------------
@@ -304,8 +313,12 @@ def _encode_one(kind: Type, value: Value) -> bytes:
 
 def _encoded(kind: Type, value: Value) -> Value:
     match kind.kind:
-        case "uint" | "int":
-            return int(value).to_bytes(WORD, "big", signed=kind.kind == "int")
+        case "uint":
+            must(value >> kind.size == 0, f"the value fits {kind.name}")
+            return int(value).to_bytes(WORD, "big")
+        case "int":
+            must(value >> kind.size - 1 in (0, -1), f"the value fits {kind.name}")
+            return int(value).to_bytes(WORD, "big", signed=True)
         case "bool":
             return bool(value).to_bytes(WORD, "big")
         case "address":

@@ -6,7 +6,7 @@ The whole supply is 10^27 wei and fits 90 bits; amounts are nevertheless read as
 import re
 from typing import Final, NewType
 
-from paraph.core.errors import Malformed
+from paraph.core.errors import Malformed, must
 
 Wei = NewType("Wei", int)
 """An amount of OPG in wei (10^-18 OPG), 0 or more."""
@@ -36,6 +36,7 @@ def parse_opg(text: str) -> Wei:
 
 def format_opg(wei: int) -> str:
     """The amount in OPG, exact, without trailing zeros: `1.5`."""
+    must(wei >= 0, "an amount is 0 or more")
     whole, fraction = divmod(wei, WEI_PER_OPG)
     return f"{whole}.{fraction:018d}".rstrip("0").rstrip(".")
 

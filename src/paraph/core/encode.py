@@ -1,8 +1,8 @@
 """JSON, read strictly and written in one way only: RFC 8785 (JCS), so that a value hashes the same in any language.
 
 Two restrictions make that true in practice. A number that is an integer must lie within ±(2^53 − 1): larger ones go
-as text. And `decode_exact` refuses any number not spelled as the canonical form spells it, so no two files differ in
-a digit and mean the same.
+as text. And `decode_exact` refuses any number or text not spelled as the canonical form spells it, so no two files
+differ in a digit or a letter and mean the same; only white space and the order of members are free.
 
 Floating-point numbers pass through here as values to be spelled; nothing is ever computed with them.
 """
@@ -49,8 +49,11 @@ def decode(data: bytes, *, bytes_max: int = JSON_BYTES_MAX) -> Json:
 
 
 def decode_exact(data: bytes, *, bytes_max: int = JSON_BYTES_MAX) -> Json:
-    """As `decode`, and every number must be spelled as `canonical` spells it (`json.spelling`)."""
-    return _decode(data, bytes_max, _read_float_exact, _read_integer_exact)
+    """As `decode`, and every number and every text must be spelled as `canonical` spells it (`json.spelling`)."""
+    value = _decode(data, bytes_max, _read_float_exact, _read_integer_exact)
+    if b"\\" in _CANONICAL_ESCAPE.sub(b"", data):
+        raise Malformed("json.spelling", "a string holds an escape that its canonical form does not have")
+    return value
 
 
 def as_object(value: Json, what: str) -> JsonObject:
@@ -70,7 +73,7 @@ def take(value: Json, what: str, *names: str) -> tuple[Json, ...]:
     if found.keys() != set(names):
         missing = sorted(set(names) - found.keys())
         unknown = sorted(found.keys() - set(names))
-        raise Malformed("json.shape", f"{what}: missing {missing}, unknown {unknown}")
+        raise Malformed("json.shape", f"{what}: missing {missing}, unknown {str(unknown)[:200]}")
     return tuple(found[name] for name in names)
 
 
@@ -127,7 +130,7 @@ _ESCAPES = {
 
 
 def _write(value: Json, parts: list[str], depth: int) -> None:
-    if depth > JSON_DEPTH_MAX:
+    if depth >= JSON_DEPTH_MAX and isinstance(value, Mapping | list | tuple):
         raise Malformed("json.depth", f"nested deeper than {JSON_DEPTH_MAX}")
     if value is None:
         parts.append("null")
@@ -212,7 +215,10 @@ def spelled(value: float) -> str:
 
 # --- reading -----------------------------------------------------------------------------------------------------
 
-_STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+# Possessive, and with the closing quote optional: hostile text takes linear time, and a long string no memory.
+_STRUCTURE = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)
+# What _ESCAPES writes. Taken out from the left, pair by pair, these leave a backslash only where another escape stands.
+_CANONICAL_ESCAPE = re.compile(rb'\\(?:["\\bfnrt]|u00(?:0[0-7bef]|1[0-9a-f]))')
 
 
 def _decode(data: bytes, bytes_max: int, read_float: object, read_integer: object) -> Json:
@@ -233,8 +239,11 @@ def _decode(data: bytes, bytes_max: int, read_float: object, read_integer: objec
         )
     except json.JSONDecodeError as error:
         raise Malformed("json.syntax", f"not JSON: {error.msg} at character {error.pos}") from error
-    if "\\u" in text and any(0xD800 <= ord(letter) <= 0xDFFF for letter in json.dumps(value, ensure_ascii=False)):
-        raise Malformed("json.text", "a string holds a lone surrogate, which UTF-8 cannot carry")
+    if "\\u" in text:
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise Malformed("json.text", "a string holds a lone surrogate, which UTF-8 cannot carry") from error
     return value
 
 

@@ -47,5 +47,8 @@ REQUEST_LIFETIME_S_MAX: Final = 3600
 PAGE_MAX: Final = 100
 """Rows in one page of a registry read."""
 
+RECORD_BYTES_MAX: Final = 16 * 1024
+"""One proved record: a node with 64 models takes 2.6 kB; RLP of empty lists would unfold sixtyfold in memory."""
+
 MERKLE_DEPTH_MAX: Final = 64
 """Hashes in an inclusion proof: a log of 2^64 leaves never exists."""

@@ -37,7 +37,7 @@ def proof_from_json(value: Json, what: str) -> StateProof:
     """Read what `StateProof.as_json` wrote. Raises `Malformed`."""
     siblings, other = take(value, what, "siblings", "other")
     hashes = as_list(siblings, f"{what}.siblings", items_max=DEPTH_MAX)
-    leaf = from_hex(other, None, f"{what}.other")
+    leaf = from_hex(other, 2 * DIGEST_BYTES, f"{what}.other") if other != "0x" else b""
     return StateProof(tuple(digest_from_hex(each, f"{what}.siblings") for each in hashes), leaf)
 
 
@@ -67,8 +67,9 @@ def proves(root: bytes, key: bytes, value: bytes | None, proof: StateProof) -> b
         current = leaf_hash(path, sha256(value))
     elif proof.other:
         other, value_hash = proof.other[:DIGEST_BYTES], proof.other[DIGEST_BYTES:]
-        shared = all(bit(other, depth) == bit(path, depth) for depth in range(len(proof.siblings)))
-        if len(proof.other) != 2 * DIGEST_BYTES or other == path or not shared:
+        if len(proof.other) != 2 * DIGEST_BYTES or other == path:
+            return False
+        if any(bit(other, depth) != bit(path, depth) for depth in range(len(proof.siblings))):
             return False
         current = leaf_hash(other, value_hash)
     else:

@@ -5,7 +5,7 @@ so a kill at any moment leaves the last block or the one before, never half of o
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from paraph.core import rlp
 from paraph.core.errors import Rejected, must
@@ -28,6 +28,8 @@ from paraph.ledger.block import (
 from paraph.ledger.contract import Facts
 from paraph.ledger.genesis import Genesis
 from paraph.ledger.rooms.accounts.rules import nonce
+from paraph.ledger.rooms.params import rules as params
+from paraph.ledger.rooms.params.types import GAS_LIMIT
 from paraph.ledger.state import State
 from paraph.ledger.tx import SignedTx, check_form
 from paraph.proofs.bundle import Proved
@@ -41,6 +43,8 @@ STATE, TREE, BLOCKS, BLOCK_HASHES, TRANSACTIONS, META = (
     "transactions",
     "meta",
 )
+SKIPPED = 2
+"""The status of a transaction that left no trace."""
 NONCE_AHEAD_MAX = 64
 """How far ahead of its next nonce a sender may queue transactions: a wallet's burst fits, a flood does not."""
 
@@ -78,6 +82,7 @@ class Chain:
         self.genesis_digest = genesis.digest()
         self._store = store
         self._producer = producer
+        self._previewed: tuple[Block, Applied] | None = None
         found = store.get(META, b"genesis")
         if found is None:
             self._begin()
@@ -149,20 +154,37 @@ class Chain:
         return nonce(State(self.read), sender)
 
     def check(self, raw: bytes) -> SignedTx:
-        """See `Application.check`."""
+        """See `Application.check`. What is ahead of its turn must be able to pay as if its turn had come.
+
+        Raises:
+            Malformed, Rejected: `check_form`, `check_state`; `tx.gas_block`: no block here has so much gas.
+        """
         signed = check_form(raw, self.genesis.chain_id)
-        state = State(self.read)
-        ahead = signed.tx.nonce - nonce(state, signed.sender)
-        if 0 < ahead <= NONCE_AHEAD_MAX:
-            return signed
-        check_state(state, signed, BASE_FEE.get(state))
+        state, tx = State(self.read), signed.tx
+        gas_limit = params.get(state, GAS_LIMIT)
+        if tx.gas_limit > gas_limit:
+            raise Rejected("tx.gas_block", f"gas limit {tx.gas_limit}; a block has {gas_limit}", limit=gas_limit)
+        expected = nonce(state, signed.sender)
+        in_turn = replace(tx, nonce=expected) if 0 < tx.nonce - expected <= NONCE_AHEAD_MAX else tx
+        check_state(state, replace(signed, tx=in_turn), BASE_FEE.get(state))
         return signed
+
+    def preview(self, time_s: int, transactions: tuple[bytes, ...]) -> Applied:
+        """What a block of these would do, skipped ones included; nothing is kept."""
+        block = self._next(time_s, transactions)
+        applied = apply_block(self.read, block)
+        # A skipped transaction leaves no trace, so the block without it does exactly the same: remembered for `commit`.
+        pairs = [pair for pair in zip(transactions, applied.results, strict=True) if pair[1].status != SKIPPED]
+        without = replace(block, transactions=tuple(raw for raw, _ in pairs))
+        self._previewed = without, replace(applied, results=tuple(result for _, result in pairs))
+        return applied
 
     def commit(self, time_s: int, transactions: tuple[bytes, ...]) -> Applied:
         """See `Application.commit`. Time never runs backwards: a clock set back makes blocks of equal time."""
         parent = self.head.header
-        block = Block(parent.height + 1, max(time_s, parent.time_s), self._producer.address, transactions)
-        applied = apply_block(self.read, block)
+        block = self._next(time_s, transactions)
+        previewed, self._previewed = self._previewed, None
+        applied = previewed[1] if previewed and previewed[0] == block else apply_block(self.read, block)
         update = tree.update(self._node, parent.state_root, applied.changes)
         header = Header(
             self.genesis.chain_id,
@@ -181,6 +203,10 @@ class Chain:
         stored = StoredBlock(SignedHeader(header, self._producer.sign(header.hash())), transactions, applied.results)
         self._keep(stored, applied.changes, update)
         return applied
+
+    def _next(self, time_s: int, transactions: tuple[bytes, ...]) -> Block:
+        parent = self.head.header
+        return Block(parent.height + 1, max(time_s, parent.time_s), self._producer.address, transactions)
 
     # --- keeping ---
 
@@ -219,7 +245,7 @@ class Chain:
             (BLOCK_HASHES, header.hash()): height,
         }
         for index, result in enumerate(stored.results):
-            if result.status != 2:
+            if result.status != SKIPPED:
                 rows[(TRANSACTIONS, result.hash)] = height + index.to_bytes(4, "big")
         rows |= {(STATE, key): value for key, value in changes.items()}
         rows |= {(TREE, node): data for node, data in update.added.items()}

@@ -76,23 +76,34 @@ class Result:
 
 
 def result_from_rlp(data: bytes) -> Result:
-    """Read what `Result.encode` wrote."""
-    status, tx_hash, gas_used, gas_price, output, error, logs = rlp.as_list(rlp.decode(data), "a result")
+    """Read what `Result.encode` wrote. Raises `Malformed` (`result.form`, `rlp.…`)."""
+    status, tx_hash, gas_used, gas_price, output, error, logs = _parts(rlp.decode(data), "a result", 7)
+    try:
+        sentence = rlp.as_bytes(error, "error").decode()
+    except UnicodeDecodeError as failure:
+        raise Malformed("result.form", "a result's error must be UTF-8") from failure
     return Result(
         rlp.to_uint(status, "status"),
-        Digest(rlp.as_bytes(tx_hash, "hash")),
+        Digest(rlp.as_bytes(tx_hash, "hash", 32)),
         rlp.to_uint(gas_used, "gas used"),
         rlp.to_uint(gas_price, "gas price"),
         rlp.as_bytes(output, "output"),
-        rlp.as_bytes(error, "error").decode(),
+        sentence,
         tuple(_log(log) for log in rlp.as_list(logs, "logs")),
     )
 
 
 def _log(item: rlp.Rlp) -> Log:
-    address, topics, data = rlp.as_list(item, "a log")
-    found = tuple(rlp.as_bytes(topic, "topic") for topic in rlp.as_list(topics, "topics"))
-    return Log(Address(rlp.as_bytes(address, "address")), found, rlp.as_bytes(data, "data"))
+    address, topics, data = _parts(item, "a log", 3)
+    found = tuple(rlp.as_bytes(topic, "topic", 32) for topic in rlp.as_list(topics, "topics"))
+    return Log(Address(rlp.as_bytes(address, "address", 20)), found, rlp.as_bytes(data, "data"))
+
+
+def _parts(item: rlp.Rlp, what: str, size: int) -> list[rlp.Rlp]:
+    parts = rlp.as_list(item, what)
+    if len(parts) != size:
+        raise Malformed("result.form", f"{what} is a list of {size} items, not {len(parts)}")
+    return parts
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,15 +7,13 @@ Solidity interface and the reference page. Callers' errors become reverts with `
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Concatenate, Final, ParamSpec
+from typing import Final
 
 from paraph.core import abi
 from paraph.core.amount import Wei
 from paraph.core.errors import Malformed, Rejected
 from paraph.core.ident import Address
 from paraph.ledger.state import State
-
-P = ParamSpec("P")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +69,6 @@ class OutOfGas(Rejected):
 
     def __init__(self, used: int, limit: int) -> None:
         super().__init__("gas.out", f"out of gas: needs {used}, limit {limit}", used=used, limit=limit)
-
-
-Rule = Callable[Concatenate[Call, P], abi.Value]
 
 
 @dataclass(frozen=True)

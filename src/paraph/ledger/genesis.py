@@ -99,16 +99,15 @@ class Genesis:
             raise Malformed("genesis.supply", f"allocations add up to {total} wei; the supply is {SUPPLY_WEI}")
         if not self.producers:
             raise Malformed("genesis.producers", "a network needs at least one producer")
-        if any(reserved(each.account) for each in self.allocations):
-            raise Malformed("genesis.reserved", "an allocation to a native contract's address would be lost")
-        nothing: dict[bytes, bytes] = {}
-        state = State(nothing.get)
-        for name in PARAMETERS:
-            if name in self.parameters:
-                params.put(state, name, self.parameters[name])
+        paid = [*(each.account for each in self.allocations), *self.producers]
+        if any(reserved(account) for account in paid):
+            raise Malformed("genesis.reserved", "what is paid to a native contract's address would be lost")
         unknown = sorted(self.parameters.keys() - PARAMETERS.keys())
         if unknown:
             raise Malformed("genesis.parameters", f"unknown parameters: {', '.join(unknown)}")
+        nothing: dict[bytes, bytes] = {}
+        state = State(nothing.get)
+        params.put(state, self.parameters)
         for each in self.allocations:
             BALANCES.add(state, each.account, each.amount)
         state.put(GOVERNOR, self.governor)

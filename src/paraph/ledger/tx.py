@@ -75,7 +75,10 @@ class Tx:
 
     def sign(self, key: PrivateKey) -> bytes:
         """The signed raw transaction."""
-        signature = key.sign(self.signing_digest())
+        return self.with_signature(key.sign(self.signing_digest()))
+
+    def with_signature(self, signature: bytes) -> bytes:
+        """The raw transaction with a signature (65 bytes) made elsewhere."""
         parity = signature[64] - 27
         v = self.chain_id * 2 + 35 + parity if self.type == 0 else parity
         parts = [v, int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big")]

@@ -18,7 +18,7 @@ from paraph.core.encode import (
 )
 from paraph.core.errors import Malformed
 from paraph.core.ident import Digest, digest_from_hex, from_hex, to_hex
-from paraph.core.limits import MERKLE_DEPTH_MAX
+from paraph.core.limits import MERKLE_DEPTH_MAX, RECORD_BYTES_MAX
 from paraph.core.smt import StateProof, proof_from_json
 from paraph.proofs.header import SignedHeader, header_from_json
 from paraph.proofs.profile import EngineProfile, profile_from_json
@@ -186,4 +186,7 @@ def settled_from_json(value: Json) -> Settled:
 def proved_from_json(value: Json, what: str) -> Proved:
     """Read what `Proved.as_json` wrote. Raises `Malformed`."""
     data, proof = take(value, what, "value", "proof")
-    return Proved(from_hex(data, None, f"{what}.value"), proof_from_json(proof, f"{what}.proof"))
+    record = from_hex(data, None, f"{what}.value")
+    if len(record) > RECORD_BYTES_MAX:
+        raise Malformed("bundle.record", f"{what}: {len(record)} bytes of a record; at most {RECORD_BYTES_MAX}")
+    return Proved(record, proof_from_json(proof, f"{what}.proof"))

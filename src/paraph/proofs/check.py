@@ -18,10 +18,11 @@ operator's word only), that the engine is what the profile says, and that the pr
 from collections.abc import Iterator
 
 from paraph.core.amount import format_opg
-from paraph.core.encode import Json, JsonObject
+from paraph.core.encode import Json, JsonObject, as_list
 from paraph.core.errors import Malformed, Unverified
 from paraph.core.ident import to_hex
 from paraph.core.keys import checksummed
+from paraph.core.limits import TENSOR_RANK_MAX
 from paraph.core.merkle import root_from_inclusion
 from paraph.core.smt import proves
 from paraph.proofs import records
@@ -73,8 +74,8 @@ def units(body: JsonObject, response: JsonObject) -> tuple[int, int]:
 
 
 def _rows(tensors: Json) -> int:
-    shape = tensors[0]["shape"]  # type: ignore[index, call-overload]
-    rows = shape[0] if shape else 1  # type: ignore[index]
+    shape = as_list(tensors[0]["shape"], "a tensor's shape", items_max=TENSOR_RANK_MAX)  # type: ignore[index, call-overload]
+    rows = shape[0] if shape else 1
     if type(rows) is not int or rows < 0:
         raise Malformed("response.units", "rows of a tensor must be a whole number")
     return rows
@@ -241,11 +242,6 @@ def _settlement(chain: Chain, receipt: Receipt) -> Claim:
 
 # --- the four questions ------------------------------------------------------------------------------------------
 
-_ALL = frozenset(
-    "request.signature request.body receipt.request receipt.signature receipt.digests evidence.layer"
-    " header.signature registry.records registry.key registry.model registry.price settlement.batch".split()
-)
-
 
 def _questions(bundle: Bundle, failed: frozenset[str]) -> Iterator[Claim]:
     receipt = bundle.answer.receipt.receipt
@@ -268,7 +264,7 @@ def _questions(bundle: Bundle, failed: frozenset[str]) -> Iterator[Claim]:
         ),
     )
     for code, question, outcome, sentence in answers:
-        if failed & _ALL:
+        if failed:
             yield Claim(code, Outcome.FAIL, f"{question} Not shown: {', '.join(sorted(failed))}")
         else:
             yield Claim(code, outcome, f"{question} {sentence}")

@@ -11,7 +11,16 @@ from paraph.core import rlp
 from paraph.core.digest import keccak256
 from paraph.core.encode import Json, as_integer, take
 from paraph.core.errors import Malformed
-from paraph.core.ident import Address, Digest, address_from_hex, digest_from_hex, from_hex, to_hex
+from paraph.core.ident import (
+    ADDRESS_BYTES,
+    DIGEST_BYTES,
+    Address,
+    Digest,
+    address_from_hex,
+    digest_from_hex,
+    from_hex,
+    to_hex,
+)
 from paraph.core.keys import SIGNATURE_BYTES, recover
 
 
@@ -92,10 +101,15 @@ def header_to_rlp(signed: SignedHeader) -> rlp.Rlp:
 
 
 def header_from_rlp(item: rlp.Rlp) -> SignedHeader:
-    """Read what `header_to_rlp` wrote: our own bytes, checked again by hash where it matters."""
-    *members, signature = rlp.as_list(item, "a header")
+    """Read what `header_to_rlp` wrote. Raises `Malformed` (`rlp.shape`, `rlp.integer`)."""
+    members = rlp.as_list(item, "a header")
+    if len(members) != len(Header.__slots__) + 1:
+        raise Malformed("rlp.shape", f"a header has {len(Header.__slots__)} members and a signature")
+    sizes = {Digest: DIGEST_BYTES, Address: ADDRESS_BYTES}
     values = [
-        rlp.to_uint(member, field.name) if field.type is int else member
-        for field, member in zip(fields(Header), members, strict=True)
+        rlp.to_uint(member, field.name)
+        if field.type is int
+        else rlp.as_bytes(member, field.name, sizes[field.type])  # type: ignore[index]
+        for field, member in zip(fields(Header), members[:-1], strict=True)
     ]
-    return SignedHeader(Header(*values), rlp.as_bytes(signature, "a signature"))  # type: ignore[arg-type]
+    return SignedHeader(Header(*values), rlp.as_bytes(members[-1], "a signature", SIGNATURE_BYTES))  # type: ignore[arg-type]

@@ -88,6 +88,7 @@ def _file(value: Json) -> ModelFile:
     path, size, digest = take(value, "manifest.files", "path", "size", "sha256")
     text = as_text(path, "manifest.files.path", bytes_max=256)
     parts = text.split("/")
-    if not text.isprintable() or "\\" in text or any(part in ("", ".", "..") for part in parts):
+    # ASCII: what else is printable differs between versions of Unicode, and these bytes are hashed for good.
+    if not (text.isascii() and text.isprintable()) or "\\" in text or any(part in ("", ".", "..") for part in parts):
         raise Malformed("manifest.path", f"{text[:80]!r} is not a plain relative path")
     return ModelFile(text, as_integer(size, "manifest.files.size"), digest_from_hex(digest, "manifest.files.sha256"))

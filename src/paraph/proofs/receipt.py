@@ -141,6 +141,7 @@ def receipt_from_json(value: Json) -> SignedReceipt:
         "bytes32": digest_from_hex,
         "address": address_from_hex,
         "uint256": lambda text, what: as_decimal(text, what, UINT256_MAX),
+        "uint32": lambda number, what: as_integer(number, what, 0, 2**32 - 1),
     }
     values = [
         readers.get(field.type.name, as_integer)(member, f"receipt.{name}")

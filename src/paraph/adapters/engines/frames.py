@@ -29,9 +29,13 @@ def pack(header: JsonObject, blobs: Sequence[bytes] = ()) -> bytes:
     """One message as bytes: header length, length of all blobs, header, blobs.
 
     Raises:
+        Malformed: `engine.message`: a lone surrogate, NaN or an infinity.
         Rejected: `engine.message_size`: the message is larger than the limits of this module.
     """
-    text = json.dumps([header, [len(blob) for blob in blobs]], ensure_ascii=False, allow_nan=False).encode()
+    try:
+        text = json.dumps([header, [len(blob) for blob in blobs]], ensure_ascii=False, allow_nan=False).encode()
+    except ValueError as error:
+        raise Malformed("engine.message", f"the message cannot be written as JSON: {str(error)[:200]}") from error
     total = sum(map(len, blobs))
     if len(text) > HEADER_BYTES_MAX or total > MESSAGE_BYTES_MAX or len(blobs) > BLOBS_MAX:
         raise Rejected(

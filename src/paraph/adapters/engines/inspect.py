@@ -80,9 +80,8 @@ def looks_like_pickle(first: bytes) -> bool:
 
     Protocol 2 to 5 begins with 0x80 and its number; PyTorch and numpy keep pickles in zip files and .npy files.
     """
-    return (
-        (len(first) > 1 and first[0] == 0x80 and 2 <= first[1] <= 5)
-        or first.startswith((b"PK\x03\x04", b"\x93NUMPY", b"\x1f\x8b", b"\x89HDF"))
+    return (len(first) > 1 and first[0] == 0x80 and 2 <= first[1] <= 5) or first.startswith(
+        (b"PK\x03\x04", b"\x93NUMPY", b"\x1f\x8b", b"\x89HDF")
     )
 
 

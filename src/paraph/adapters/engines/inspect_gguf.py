@@ -136,6 +136,16 @@ class Gguf:
         """Whether every weight matrix is quantised (or kept as plain 32-bit where it is a vector)."""
         return all(tensor.kind not in UNQUANTISED for tensor in self.tensors if len(tensor.shape) > 1)
 
+    def cache_bytes(self, tokens: int) -> int:
+        """Bytes of an attention cache in f16 for so many tokens; too much rather than too little."""
+        layers, width, heads, key_heads = (
+            found if isinstance(found := self.metadata.get(f"{self.architecture}.{name}"), int) else 0
+            for name in ("block_count", "embedding_length", "attention.head_count", "attention.head_count_kv")
+        )
+        if heads and 0 < key_heads < heads:
+            width = width * key_heads // heads
+        return 2 * 2 * layers * width * tokens  # a key and a value, two bytes each
+
     def special_token(self, role: str) -> str:
         """The text of the `bos` or `eos` token; empty when the model has none."""
         tokens = self.metadata.get("tokenizer.ggml.tokens")

@@ -6,7 +6,7 @@ the cache in f16, no weights on a GPU, and no memory of earlier prompts beside t
 
 from typing import Any
 
-from paraph.adapters.engines.worker import Answer, confine, serve
+from paraph.adapters.engines.worker import Answer, confine_with_network, serve
 from paraph.core.encode import JsonObject
 from paraph.core.errors import Rejected
 
@@ -40,13 +40,18 @@ def start(header: JsonObject) -> tuple[Any, str]:
     params.cache_ram_mib = 0
     params.cache_prompt = bool(header["cache_prompt"])
     params.embedding = bool(header["embeddings"])
+    if params.embedding and not header["pooled"]:
+        # A model that was not made for embeddings does not say how to make one vector of many.
+        params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
     params.hostnames = ["127.0.0.1"]
     params.port = 0
     params.n_threads_http = slots + 3
     params.api_keys = [header["key"]]
     params.cors_origins = ""
     params.ui = False
+    # The model's own template is a stranger's program; it is rendered elsewhere, and this server never reads it.
     params.use_jinja = False
+    params.chat_template = "chatml"
     params.endpoint_slots = False
     params.offline = True
     params.verbosity = -1
@@ -59,7 +64,7 @@ def start(header: JsonObject) -> tuple[Any, str]:
 
 def main() -> None:
     """Load one model, tell its address, and keep serving until the parent hangs up."""
-    channel = confine()
+    channel = confine_with_network()
     kept: list[Any] = []
 
     def answer(header: JsonObject, _: tuple[bytes, ...]) -> Answer:

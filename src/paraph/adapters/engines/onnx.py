@@ -6,7 +6,6 @@ them.
 """
 
 import asyncio
-import os
 from importlib.metadata import version
 from math import prod
 from pathlib import Path
@@ -168,11 +167,11 @@ async def open_onnx(path: Path, *, deadline_s: float = DEADLINE_S, memory_bytes:
         Rejected: `model.…` for what is not allowed, `engine.model` when the runtime refuses it.
         Unavailable: `engine.died`.
     """
-    model, size = await asyncio.to_thread(_read, path)
+    model, size, whole_path = await asyncio.to_thread(_read, path)
     sandbox = Sandbox(
         "paraph.adapters.engines.onnx_worker",
         memory_bytes=memory_bytes or MEMORY_BYTES + 3 * size,
-        hello={"path": os.path.realpath(path)},
+        hello={"path": whole_path},
     )
     profile = EngineProfile(
         engine="onnxruntime",
@@ -191,8 +190,8 @@ async def open_onnx(path: Path, *, deadline_s: float = DEADLINE_S, memory_bytes:
     return OnnxEngine(profile, _specs(model.inputs), _specs(model.outputs), sandbox, deadline_s)
 
 
-def _read(path: Path) -> tuple[OnnxModel, int]:
-    return read_onnx(path), path.stat().st_size
+def _read(path: Path) -> tuple[OnnxModel, int, str]:
+    return read_onnx(path), path.stat().st_size, str(path.resolve())
 
 
 def _specs(declared: tuple[Declared, ...]) -> tuple[TensorSpec, ...]:

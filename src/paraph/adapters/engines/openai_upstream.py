@@ -12,6 +12,7 @@ from typing import Final
 
 import httpx
 
+from paraph.adapters.engines.embeddings import as_number, read_vectors
 from paraph.adapters.engines.events import body, events, parsed, text
 from paraph.adapters.engines.request import ALWAYS, SAMPLING, read_request
 from paraph.core.encode import Json, JsonObject, as_integer, as_list, as_object, as_text, canonical
@@ -107,11 +108,19 @@ class OpenAIUpstream:
         """Answer one request; see `TextEngine.generate`.
 
         Raises:
-            Rejected: `engine.parameter`, `engine.request`; `engine.upstream` when the server refuses the request;
-                `engine.time_limit`.
+            Rejected: `engine.parameter`, `engine.request`, `engine.context`; `engine.upstream` when the server refuses
+                the request; `engine.time_limit`.
             Unavailable: `engine.upstream`, `engine.upstream_key`, `engine.answer`.
         """
         wanted = read_request(request, self._upstream.parameters)
+        if wanted.max_tokens >= self._upstream.context_tokens:
+            # The rest of the check needs the tokenizer, and is the server's.
+            raise Rejected(
+                "engine.context",
+                f"{wanted.max_tokens} tokens of answer exceed the context of {self._upstream.context_tokens}",
+                max_tokens=wanted.max_tokens,
+                context_tokens=self._upstream.context_tokens,
+            )
         asked = self._asked(request, wanted.kind)
         path = "/chat/completions" if wanted.kind == "chat" else "/completions"
         end = asyncio.get_running_loop().time() + self._upstream.deadline_s
@@ -154,15 +163,7 @@ class OpenAIUpstream:
         asked = {"model": self._upstream.model, "input": list(texts), "encoding_format": "float"}
         async with self._posted("/embeddings", asked) as response:
             answer = await body(response)
-        with _reading():
-            rows = [as_object(row, "row") for row in as_list(answer.get("data"), "data", items_max=len(texts))]
-            rows.sort(key=lambda row: as_integer(row.get("index"), "index"))
-            if [row["index"] for row in rows] != list(range(len(texts))):
-                raise Malformed("json.shape", f"{len(rows)} vectors for {len(texts)} texts")
-            vectors = tuple(
-                tuple(map(_number, as_list(row.get("embedding"), "embedding", items_max=1 << 16))) for row in rows
-            )
-            return vectors, as_integer(as_object(answer.get("usage"), "usage").get("prompt_tokens"), "prompt_tokens")
+        return read_vectors(answer, len(texts))
 
     async def close(self) -> None:
         """Close the connections."""
@@ -326,12 +327,6 @@ def _plain(entry: JsonObject) -> dict[str, Json]:
 def _entry(token: str, logprob: Json) -> dict[str, Json]:
     return {
         "token": token,
-        "logprob": _NO_LOGPROB if logprob is None else _number(logprob),
+        "logprob": _NO_LOGPROB if logprob is None else as_number(logprob),
         "bytes": list(token.encode("utf-8", "replace")),
     }
-
-
-def _number(value: Json) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Malformed("json.shape", "not a number")
-    return float(value)

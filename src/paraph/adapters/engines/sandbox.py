@@ -162,6 +162,7 @@ class _Worker:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         self._socket = ours
+        self._busy = False
         self._said = (
             os.memfd_create("paraph-worker-said") if sys.platform == "linux" else os.open(os.devnull, os.O_RDWR)
         )
@@ -187,6 +188,15 @@ class _Worker:
         return self.process.poll() is None
 
     async def exchange(self, message: bytes) -> tuple[JsonObject, tuple[bytes, ...]]:
+        self._busy = True
+        try:
+            return await self._converse(message)
+        finally:
+            self._busy = False
+            if self._said < 0:  # ended meanwhile
+                self._socket.close()
+
+    async def _converse(self, message: bytes) -> tuple[JsonObject, tuple[bytes, ...]]:
         loop = asyncio.get_running_loop()
         await loop.sock_sendall(self._socket, message)
         # The first read usually holds the whole answer.
@@ -210,6 +220,8 @@ class _Worker:
 
     def last_words(self) -> tuple[str, str]:
         """How the process ended, and the end of what it said on the way. Waits for it to end."""
+        if self._said < 0:
+            return "closed", ""
         try:
             code = self.process.wait(timeout=1)
         except subprocess.TimeoutExpired:
@@ -223,8 +235,12 @@ class _Worker:
     def end(self) -> None:
         if self._said < 0:
             return
-        self._socket.close()
         self.process.kill()
         self.process.wait()
+        if self._busy:
+            # A socket closed under a waiting task would never wake it; this does.
+            self._socket.shutdown(socket.SHUT_RDWR)
+        else:
+            self._socket.close()
         os.close(self._said)
         self._said = -1

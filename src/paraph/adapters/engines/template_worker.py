@@ -33,7 +33,7 @@ def load(text: str) -> Any:
     try:
         return environment.from_string(text)
     except (TemplateError, RecursionError) as error:
-        raise Rejected("engine.template", f"the chat template is broken: {str(error)[:300]}") from error
+        raise Rejected("engine.template", f"the chat template is broken: {_spelled(str(error))[:300]}") from error
 
 
 def render(template: Any, values: JsonObject) -> str:
@@ -59,8 +59,15 @@ def render(template: Any, values: JsonObject) -> str:
     except OverflowError as error:  # Jinja's sandbox bounds range()
         raise Rejected("engine.template_limit", f"the chat template asks for too much: {str(error)[:300]}") from error
     except Exception as error:
-        raise Rejected("engine.template", f"the chat template refuses: {str(error)[:300]}") from error
-    return "".join(parts)
+        raise Rejected("engine.template", f"the chat template refuses: {_spelled(str(error))[:300]}") from error
+    text = "".join(parts)
+    if _spelled(text) != text:
+        raise Rejected("engine.template", "the chat template writes a lone surrogate, which UTF-8 cannot carry")
+    return text
+
+
+def _spelled(text: str) -> str:
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _raise(message: object) -> NoReturn:

@@ -8,11 +8,8 @@ import hashlib
 from collections.abc import AsyncIterator
 from math import prod
 
-from paraph.adapters.engines.onnx import check_inputs, choose_outputs
-from paraph.adapters.engines.request import SAMPLING, read_request
-from paraph.adapters.engines.stops import Stops
-from paraph.core.encode import Json, JsonObject, canonical
-from paraph.core.errors import Rejected, Unavailable
+from paraph.core.encode import Json, JsonObject, as_integer, as_list, as_object, as_text, canonical
+from paraph.core.errors import Malformed, Rejected, Unavailable
 from paraph.core.tensor import ELEMENT_BYTES, Tensor
 from paraph.flows.ports import Finish, Given, Piece, TensorSpec, TextEvent
 from paraph.proofs.profile import EngineProfile
@@ -33,6 +30,17 @@ FAKE_PROFILE = EngineProfile(
 
 _WORDS = ("a", "bee", "came", "down", "every", "fine", "green", "hill", "in", "July", "kindly", "looking", "me", "over")
 
+_RANGES = {
+    "temperature": (0, 10),
+    "top_p": (0, 1),
+    "top_k": (0, 1 << 20),
+    "min_p": (0, 1),
+    "repeat_penalty": (0, 10),
+    "presence_penalty": (-2, 2),
+    "frequency_penalty": (-2, 2),
+    "seed": (0, 2**32 - 1),
+}
+
 
 class FakeTextEngine:
     """A `TextEngine` whose words are chosen by the hash of the request, one token a word; it never ends by itself."""
@@ -51,7 +59,7 @@ class FakeTextEngine:
     @property
     def parameters(self) -> frozenset[str]:
         """Those that the real engines have, but for tools and response formats."""
-        return SAMPLING | {"stop", "logprobs", "top_logprobs"}
+        return frozenset({*_RANGES, "stop", "logprobs", "top_logprobs"})
 
     @property
     def context_tokens(self) -> int:
@@ -62,36 +70,61 @@ class FakeTextEngine:
         """As the port says."""
         if self._closed:
             raise Unavailable("engine.closed", "this engine was closed")
-        wanted = read_request(request, self.parameters)
-        prompt = wanted.prompt or "".join(f"{message['role']}: {message['content']}\n" for message in wanted.messages)
+        prompt, most, stops = self._read(request)
         ids = tuple(hashlib.sha256(word.encode()).digest()[0] for word in prompt.split())
-        if len(ids) + wanted.max_tokens > self._context_tokens:
+        if len(ids) + most > self._context_tokens:
             raise Rejected(
                 "engine.context",
-                f"{len(ids)} tokens of prompt and {wanted.max_tokens} of answer exceed {self._context_tokens}",
+                f"{len(ids)} tokens of prompt and {most} of answer exceed the context of {self._context_tokens}",
                 prompt_tokens=len(ids),
-                max_tokens=wanted.max_tokens,
+                max_tokens=most,
                 context_tokens=self._context_tokens,
             )
         seed = canonical({name: value for name, value in request.items() if name not in ("stop", "max_tokens")})
-        stops = Stops(wanted.stop)
+        tokens = [hashlib.sha256(seed + index.to_bytes(4, "big")).digest()[0] % len(_WORDS) for index in range(most)]
+        words = [(" " if index else "") + _WORDS[token] for index, token in enumerate(tokens)]
+        whole = "".join(words)
+        # The whole answer is known beforehand, so where it stops is too.
+        found = min(((whole.find(stop), stop) for stop in stops if stop in whole), default=(len(whole), ""))
+        cut, end = found[0], found[0] + len(found[1])
         ended = False
-        count = 0
+        shown = count = 0
         try:
             yield Given(prompt, ids)
-            while count < wanted.max_tokens and not stops.found:
-                token = hashlib.sha256(seed + count.to_bytes(4, "big")).digest()[0] % len(_WORDS)
-                word = (" " if count else "") + _WORDS[token]
+            for token, word in zip(tokens, words, strict=True):
                 count += 1
-                logprobs = (_entry(word, wanted.top_logprobs),) if wanted.logprobs else ()
-                yield Piece(stops.feed(word), (token,), logprobs)
-            rest = stops.rest()
-            if rest:
-                yield Piece(rest)
+                logprobs = (_entry(word, request.get("top_logprobs", 0)),) if request.get("logprobs") else ()
+                yield Piece(word[: max(0, cut - shown)], (token,), logprobs)
+                shown += len(word)
+                if found[1] and shown >= end:
+                    break
             ended = True
-            yield Finish("stop" if stops.found else "length", len(ids), count)
+            yield Finish("stop" if found[1] else "length", len(ids), count)
         finally:
             self.cancelled += not ended
+
+    def _read(self, request: JsonObject) -> tuple[str, int, list[str]]:
+        """Prompt, most tokens and stop strings. Raises `Rejected` as the port says."""
+        unknown = sorted(request.keys() - self.parameters - {"kind", "model", "messages", "prompt", "max_tokens"})
+        if unknown:
+            raise Rejected("engine.parameter", f"this engine does not honour {', '.join(unknown)}")
+        try:
+            for name, (low, high) in _RANGES.items():
+                found = request.get(name, low)
+                if not isinstance(found, int | float) or not low <= found <= high:
+                    raise Malformed("json.shape", f"{name} must be from {low} to {high}")
+            most = as_integer(request.get("max_tokens"), "max_tokens", 1)
+            stops = [as_text(stop, "stop") for stop in as_list(request.get("stop", ()), "stop", items_max=16)]
+            if "" in stops:
+                raise Malformed("json.shape", "a stop string must not be empty")
+            if request.get("kind") == "completion":
+                return as_text(request.get("prompt"), "prompt"), most, stops
+            messages = [
+                as_object(each, "message") for each in as_list(request.get("messages"), "messages", items_max=999)
+            ]
+            return "".join(f"{each.get('role')}: {each.get('content')}\n" for each in messages), most, stops
+        except Malformed as error:
+            raise Rejected("engine.request", f"the request: {error.message}") from error
 
     async def embed(self, texts: tuple[str, ...]) -> tuple[tuple[tuple[float, ...], ...], int]:
         """Eight numbers of each text's hash."""
@@ -134,18 +167,41 @@ class FakeTensorEngine:
         """As the port says."""
         if self._closed:
             raise Unavailable("engine.closed", "this engine was closed")
-        check_inputs(self._inputs, inputs)
+        _check(self._inputs, inputs)
+        known = {spec.name: spec for spec in self._outputs}
+        if not known.keys() >= set(outputs) or len(set(outputs)) != len(outputs):
+            raise Rejected("engine.output_name", f"the outputs are {sorted(known)}; asked for {list(outputs)}")
         rows = inputs[0].rows if inputs else 1
-        return tuple(_made(spec, rows, inputs) for spec in choose_outputs(self._outputs, outputs))
+        return tuple(_made(known[name], rows, inputs) for name in outputs or known)
 
     async def close(self) -> None:
         """Later calls raise `Unavailable`."""
         self._closed = True
 
 
-def _entry(word: str, top: int) -> JsonObject:
+def _check(specs: tuple[TensorSpec, ...], inputs: tuple[Tensor, ...]) -> None:
+    expected = {spec.name: spec for spec in specs}
+    names = sorted(tensor.name for tensor in inputs)
+    if names != sorted(expected):
+        raise _wrong("input_name", "the inputs", ", ".join(sorted(expected)), ", ".join(names))
+    for tensor in inputs:
+        spec = expected[tensor.name]
+        if tensor.datatype != spec.datatype:
+            raise _wrong("input_dtype", f"the datatype of {tensor.name}", spec.datatype, tensor.datatype)
+        fits = len(tensor.shape) == len(spec.shape) and all(
+            declared in (-1, side) for declared, side in zip(spec.shape, tensor.shape, strict=True)
+        )
+        if not fits:
+            raise _wrong("input_shape", f"the shape of {tensor.name}", str(list(spec.shape)), str(list(tensor.shape)))
+
+
+def _wrong(reason: str, what: str, expected: str, got: str) -> Rejected:
+    return Rejected(f"engine.{reason}", f"{what} must be {expected}; got {got}", expected=expected, got=got)
+
+
+def _entry(word: str, top: Json) -> JsonObject:
     entry: dict[str, Json] = {"token": word, "logprob": -1.5, "bytes": list(word.encode())}
-    return {**entry, "top_logprobs": [entry][:top]}
+    return {**entry, "top_logprobs": [entry][: as_integer(top, "top_logprobs", 0, 20)]}
 
 
 def _made(spec: TensorSpec, rows: int, inputs: tuple[Tensor, ...]) -> Tensor:

@@ -11,9 +11,13 @@ from paraph.core.ident import Address, Digest
 from paraph.ledger.tx import SignedTx
 
 POOL_MAX = 5_000
-"""Waiting transactions in all: some seconds of work, and a few MB."""
+"""Waiting transactions in all: some seconds of work."""
+POOL_BYTES_MAX = 64 * 1024 * 1024
+"""Their bytes in all: settlements take up to 1 MiB each, so that counting alone bounds little."""
 SENDER_MAX = 65
 """Waiting transactions of one sender: its next and those queued ahead."""
+GAPPED_MAX = 1_000
+"""Those that wait for an earlier one of their sender, which may never come: they must not keep out what can pay now."""
 REPLACE_BPS = 11_000
 """A replacement must offer at least 10 % more, tip and cap, so that replacing cannot be done for free."""
 
@@ -24,6 +28,9 @@ class Mempool:
     def __init__(self) -> None:
         self._waiting: dict[Address, dict[int, SignedTx]] = {}
         self._by_hash: dict[Digest, SignedTx] = {}
+        # Oldest first; a dictionary for its order.
+        self._gapped: dict[Digest, SignedTx] = {}
+        self._bytes = 0
 
     def __len__(self) -> int:
         return len(self._by_hash)
@@ -39,38 +46,47 @@ class Mempool:
             committed += 1
         return committed
 
-    def add(self, signed: SignedTx) -> None:
+    def add(self, signed: SignedTx, committed: int) -> None:
         """Take a checked transaction.
+
+        Args:
+            signed: the transaction.
+            committed: its sender's next nonce in committed state.
 
         Raises:
             Rejected: `mempool.known`, `mempool.underpriced` for a replacement that offers too little,
                 `mempool.sender_full`. Unavailable: `mempool.full`: come back later.
         """
         if signed.hash in self._by_hash:
-            raise Rejected("mempool.known", "already known: this transaction waits for a block")
-        mine = self._waiting.setdefault(signed.sender, {})
+            raise Rejected("mempool.known", "this transaction waits for a block already")
+        mine = self._waiting.get(signed.sender, {})
         before = mine.get(signed.tx.nonce)
         if before is not None:
             offers = ((signed.tx.tip_max, before.tx.tip_max), (signed.tx.fee_max, before.tx.fee_max))
             if any(now * 10_000 < then * REPLACE_BPS for now, then in offers):
-                raise Rejected("mempool.underpriced", "replacement transaction underpriced: offer 10 % more")
-            del self._by_hash[before.hash]
+                raise Rejected("mempool.underpriced", "to replace a waiting transaction, offer 10 % more tip and fee")
         elif len(mine) >= SENDER_MAX:
             raise Rejected("mempool.sender_full", f"this sender has {SENDER_MAX} transactions waiting")
         elif len(self._by_hash) >= POOL_MAX:
             raise Unavailable("mempool.full", f"{POOL_MAX} transactions wait; try again in a few seconds")
-        mine[signed.tx.nonce] = signed
-        self._by_hash[signed.hash] = signed
+        if self._bytes + len(signed.raw) > POOL_BYTES_MAX:
+            raise Unavailable("mempool.full", f"{self._bytes} bytes wait; try again in a few seconds")
+        if before is not None:
+            self.drop(before)
+        self._put(signed, committed)
 
-    def select(self, next_nonce: Callable[[Address], int], gas_limit: int) -> tuple[SignedTx, ...]:
-        """The best transactions for a block: highest tip first, each sender in order, within the gas."""
+    def select(self, next_nonce: Callable[[Address], int], gas_limit: int, base_fee: int) -> tuple[SignedTx, ...]:
+        """The best transactions for a block: highest tip first, each sender in order, within the gas.
+
+        What pays less than `base_fee` stays, and what follows it with it.
+        """
         ready: list[tuple[int, bytes, SignedTx]] = []
 
         def offer(sender: Address, nonce: int) -> None:
             signed = self._waiting[sender].get(nonce)
-            if signed is not None:
+            if signed is not None and signed.tx.fee_max >= base_fee:
                 # Equal tips go by hash, so that the order depends on nothing but the transactions.
-                heapq.heappush(ready, (-signed.tx.tip_max, signed.hash, signed))
+                heapq.heappush(ready, (base_fee - signed.tx.price(base_fee), signed.hash, signed))
 
         for sender in self._waiting:
             offer(sender, next_nonce(sender))
@@ -86,13 +102,32 @@ class Mempool:
     def forget(self, next_nonce: Callable[[Address], int]) -> None:
         """Drop what a block has included or made impossible: everything below each sender's next nonce."""
         for sender in list(self._waiting):
-            mine, committed = self._waiting[sender], next_nonce(sender)
-            for nonce in [nonce for nonce in mine if nonce < committed]:
-                del self._by_hash[mine.pop(nonce).hash]
-            if not mine:
-                del self._waiting[sender]
+            committed = next_nonce(sender)
+            for signed in [each for nonce, each in self._waiting[sender].items() if nonce < committed]:
+                self.drop(signed)
 
     def drop(self, signed: SignedTx) -> None:
-        """Drop one transaction, which a block skipped."""
-        self._by_hash.pop(signed.hash, None)
-        self._waiting.get(signed.sender, {}).pop(signed.tx.nonce, None)
+        """Drop one transaction, which a block skipped, or which another replaces."""
+        if self._by_hash.pop(signed.hash, None) is None:
+            return
+        self._bytes -= len(signed.raw)
+        self._gapped.pop(signed.hash, None)
+        mine = self._waiting[signed.sender]
+        del mine[signed.tx.nonce]
+        if not mine:
+            del self._waiting[signed.sender]
+
+    def _put(self, signed: SignedTx, committed: int) -> None:
+        mine = self._waiting.setdefault(signed.sender, {})
+        mine[signed.tx.nonce] = signed
+        self._by_hash[signed.hash] = signed
+        self._bytes += len(signed.raw)
+        end = self.next_nonce(signed.sender, committed)
+        if signed.tx.nonce > end:
+            self._gapped[signed.hash] = signed
+            if len(self._gapped) > GAPPED_MAX:
+                self.drop(next(iter(self._gapped.values())))
+            return
+        # It may have filled the gap that others waited behind.
+        for nonce in range(signed.tx.nonce, end):
+            self._gapped.pop(mine[nonce].hash, None)

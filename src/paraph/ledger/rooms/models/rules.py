@@ -5,9 +5,10 @@ from dataclasses import replace
 from paraph.core import abi
 from paraph.core.amount import SUPPLY_WEI
 from paraph.core.errors import Rejected
-from paraph.core.ident import ZERO_ADDRESS, ZERO_DIGEST, Address, Digest, ModelId
+from paraph.core.ident import ZERO_DIGEST, Address, Digest, ModelId
 from paraph.core.limits import NAME_BYTES_MAX, PAGE_MAX
 from paraph.ledger.contract import Call
+from paraph.ledger.rooms.accounts import rules as accounts
 from paraph.ledger.rooms.models.keys import LIST, MODELS, PRICES, price_place
 from paraph.ledger.rooms.params import rules as params
 from paraph.ledger.rooms.params.types import ROYALTY_BPS_MAX
@@ -56,8 +57,9 @@ def register(
         raise Rejected(
             "models.form", f"ids are not zero, kind is one of {', '.join(KINDS)}, layers has one of three bits"
         )
-    if not name.isprintable() or not 0 < len(name.encode()) <= NAME_BYTES_MAX:
-        raise Rejected("models.name", f"a name is 1 to {NAME_BYTES_MAX} bytes of printable text")
+    # ASCII alone: what else is printable differs between versions of Python, and all machines must agree.
+    if not (name.isascii() and name.isprintable() and 0 < len(name) <= NAME_BYTES_MAX):
+        raise Rejected("models.name", f"a name is 1 to {NAME_BYTES_MAX} printable ASCII characters")
     record = Model(call.sender, manifest, name, kind, royalty_bps, layers, 1, call.facts.height)
     MODELS.put(call.state, model_id, record)
     LIST.append(call.state, model_id)
@@ -68,10 +70,9 @@ def register(
 def set_price(call: Call, model_id: ModelId, base: int, per_input: int, per_output: int) -> None:
     """`setPrice`: a new schedule from now on; work begun under the old one settles by the old one."""
     model = _own(call, model_id)
-    place = price_place(model_id, model.price_version)
-    current = PRICES.get(call.state, place)
-    if current is not None:
-        PRICES.put(call.state, place, replace(current, ended_s=max(call.facts.time_s, 1)))
+    current = price(call.state, model_id, model.price_version)
+    ended = replace(current, ended_s=max(call.facts.time_s, 1))
+    PRICES.put(call.state, price_place(model_id, model.price_version), ended)
     version = model.price_version + 1
     MODELS.put(call.state, model_id, replace(model, price_version=version))
     _put_price(call, model_id, version, base, per_input, per_output)
@@ -80,8 +81,8 @@ def set_price(call: Call, model_id: ModelId, base: int, per_input: int, per_outp
 def transfer(call: Call, model_id: ModelId, owner: Address) -> None:
     """`transfer`: another account becomes the owner and earns from now on."""
     model = _own(call, model_id)
-    if owner == ZERO_ADDRESS:
-        raise Rejected("models.owner", "a model cannot be given to the zero address")
+    if accounts.reserved(owner):
+        raise Rejected("accounts.reserved", "royalties of this address would be lost; give the model to an account")
     MODELS.put(call.state, model_id, replace(model, owner=owner))
     call.emit(call.to, TRANSFERRED, model_id, call.sender, owner)
 

@@ -2,13 +2,13 @@
 
 from paraph.core import abi
 from paraph.core.digest import keccak256
-from paraph.core.errors import Rejected
+from paraph.core.errors import Rejected, must
 from paraph.core.ident import Address, Digest, ModelId
 from paraph.core.keys import recover
 from paraph.core.limits import ENDPOINT_BYTES_MAX, MODELS_PER_NODE_MAX, PAGE_MAX
 from paraph.ledger.contract import Call
 from paraph.ledger.rooms.accounts import rules as accounts
-from paraph.ledger.rooms.nodes.keys import HOT_KEYS, LIST, NODES
+from paraph.ledger.rooms.nodes.keys import HOT_KEYS, KEYS_CLOSED_S, LIST, NODES
 from paraph.ledger.rooms.nodes.types import Node
 from paraph.ledger.rooms.params import rules as params
 from paraph.ledger.rooms.params.types import NODE_BOND_MIN_WEI, UNBOND_DELAY_S
@@ -33,6 +33,11 @@ def key_proof_digest(chain_id: int, node: Address) -> Digest:
 def key_of(state: State, signer: Address) -> NodeKey | None:
     """The record of a hot key, or None."""
     return HOT_KEYS.get(state, signer)
+
+
+def closed_s(state: State, signer: Address) -> int:
+    """When a hot key was closed, Unix seconds; 0 while it is open."""
+    return KEYS_CLOSED_S.get(state, signer)
 
 
 def register(
@@ -62,7 +67,7 @@ def update(call: Call, endpoint: str, layers: int, models: tuple[ModelId, ...]) 
 
 
 def rotate_key(call: Call, hot_key: Address, key_proof: bytes) -> None:
-    """`rotateKey`: a new hot key from the next block on; the old one stays valid for receipts up to this block."""
+    """`rotateKey`: a new hot key from this block on; the old one stays valid for receipts up to this block."""
     node = _own(call)
     _close_key(call, node.hot_key)
     _admit_key(call, hot_key, key_proof)
@@ -172,5 +177,6 @@ def _admit_key(call: Call, hot_key: Address, proof: bytes) -> None:
 
 def _close_key(call: Call, hot_key: Address) -> None:
     key = HOT_KEYS.get(call.state, hot_key)
-    if key is not None:
-        HOT_KEYS.put(call.state, hot_key, NodeKey(key.node, key.height_first, call.facts.height))
+    must(key is not None, "a node's hot key has a record")
+    HOT_KEYS.put(call.state, hot_key, NodeKey(call.sender, key.height_first, call.facts.height))  # type: ignore[union-attr]
+    KEYS_CLOSED_S.put(call.state, hot_key, max(call.facts.time_s, 1))

@@ -1,7 +1,7 @@
 """What is always so of nodes."""
 
 from paraph.ledger.rooms.accounts.keys import BALANCES
-from paraph.ledger.rooms.nodes.keys import ADDRESS, HOT_KEYS, NODES
+from paraph.ledger.rooms.nodes.keys import ADDRESS, HOT_KEYS, KEYS_CLOSED_S, NODES
 from paraph.ledger.rooms.nodes.types import Node
 from paraph.ledger.state import State
 from paraph.proofs.records import NodeKey
@@ -16,13 +16,16 @@ def bonds_are_held(dump: dict[bytes, bytes]) -> list[str]:
 
 
 def keys_belong_to_nodes(dump: dict[bytes, bytes]) -> list[str]:
-    """Every hot key names a registered node, and a node that stays has one open key: its own."""
+    """Every hot key names a registered node, and was closed at a time if it is; a node that stays has one open: its own."""
     keys = {
         key[len(HOT_KEYS.prefix) :]: NodeKey.decode(value)
         for key, value in sorted(dump.items())
         if key.startswith(HOT_KEYS.prefix)
     }
     wrong = [f"key {key.hex()} names no node" for key, record in keys.items() if NODES.prefix + record.node not in dump]
+    closed = [key[len(KEYS_CLOSED_S.prefix) :] for key in sorted(dump) if key.startswith(KEYS_CLOSED_S.prefix)]
+    if closed != [key for key, record in keys.items() if record.height_last]:
+        wrong.append(f"the keys closed at a time are {[each.hex() for each in closed]}")
     for key, value in sorted(dump.items()):
         if key.startswith(NODES.prefix):
             node, operator = Node.decode(value), key[len(NODES.prefix) :]

@@ -1,5 +1,7 @@
 """Reading parameters, and changing one: by the governor, within bounds, never into a contradiction."""
 
+from collections.abc import Mapping
+
 from paraph.core import abi
 from paraph.core.errors import Rejected
 from paraph.core.ident import ZERO_ADDRESS, Address
@@ -22,30 +24,29 @@ def governor(state: State) -> Address:
     return Address(state.get(GOVERNOR) or ZERO_ADDRESS)
 
 
-def put(state: State, name: str, value: int) -> None:
-    """Set a parameter if all parameters then fit together. Raises `Rejected` (`params.name`, `params.bounds`)."""
-    if name not in PARAMETERS:
-        raise Rejected("params.name", f"no parameter {name[:40]!r}; there are {', '.join(PARAMETERS)}")
-    values = {each: get(state, parameter) for each, parameter in PARAMETERS.items()} | {name: value}
-    wrong = inconsistencies(values)
+def put(state: State, changes: Mapping[str, int]) -> None:
+    """Set known parameters at once, if all then fit together. Raises `Rejected` (`params.bounds`)."""
+    wrong = inconsistencies({name: get(state, parameter) for name, parameter in PARAMETERS.items()} | dict(changes))
     if wrong:
         raise Rejected("params.bounds", "; ".join(wrong))
-    VALUES.put(state, name.encode(), value + 1)
+    for name, value in changes.items():
+        VALUES.put(state, name.encode(), value + 1)
 
 
 def set_parameter(call: Call, name: str, value: int) -> None:
     """`set`: the governor changes a parameter; it acts from the next call on."""
     if call.sender != governor(call.state):
         raise Rejected("params.governor", "only the governor may change parameters")
-    before = get(call.state, PARAMETERS[name]) if name in PARAMETERS else 0
-    put(call.state, name, value)
+    before = read(call, name)
+    put(call.state, {name: value})
     call.emit(call.to, CHANGED, name, before, value)
 
 
 def read(call: Call, name: str) -> int:
     """`get`: a parameter by name."""
     if name not in PARAMETERS:
-        raise Rejected("params.name", f"no parameter {name[:40]!r}; there are {', '.join(PARAMETERS)}")
+        # In ASCII: what else is printable differs between versions of Python, and this sentence is hashed.
+        raise Rejected("params.name", f"no parameter {name[:40]!a}; there are {', '.join(PARAMETERS)}")
     return get(call.state, PARAMETERS[name])
 
 

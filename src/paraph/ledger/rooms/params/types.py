@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from paraph.core.amount import BPS, WEI_PER_OPG
+from paraph.core.amount import WEI_PER_OPG
 from paraph.core.limits import REQUEST_LIFETIME_S_MAX
 
 DAY_S = 86_400
@@ -20,6 +20,7 @@ class Parameter:
     purpose: str
 
 
+# The three highest parts of a price add up to the whole of it, so that an operator's part is never negative.
 STAKERS_BPS: Final = Parameter("stakers_bps", 500, 0, 2_000, "part of each price for the stakers' pool")
 TREASURY_BPS: Final = Parameter("treasury_bps", 200, 0, 2_000, "part of each price for the treasury")
 ROYALTY_BPS_MAX: Final = Parameter("royalty_bps_max", 5_000, 0, 6_000, "most that a model's owner may ask of a price")
@@ -61,11 +62,8 @@ def inconsistencies(values: dict[str, int]) -> list[str]:
         for name, parameter in PARAMETERS.items()
         if not parameter.low <= values[name] <= parameter.high
     ]
-    # Escrow that an accepted request may still debit must not leave before the receipt can be settled.
-    needed = REQUEST_LIFETIME_S_MAX + values[SETTLE_WINDOW_S.name]
-    if values[WITHDRAW_DELAY_S.name] < needed:
-        found.append(f"withdraw_delay_s must be at least {needed}: a request's longest life and the settle window")
-    parts = values[STAKERS_BPS.name] + values[TREASURY_BPS.name] + values[ROYALTY_BPS_MAX.name]
-    if parts > BPS:
-        found.append(f"stakers_bps, treasury_bps and royalty_bps_max add up to {parts}; a whole is {BPS}")
+    # Escrow that a receipt may still debit must not leave: not even in the last second, nor by a node's clock ahead.
+    needed = REQUEST_LIFETIME_S_MAX + values[SETTLE_WINDOW_S.name] + values[CLOCK_DRIFT_S.name]
+    if values[WITHDRAW_DELAY_S.name] <= needed:
+        found.append(f"withdraw_delay_s must be above {needed}: a request's life, the settle window, the clock's drift")
     return found

@@ -3,8 +3,10 @@
 For each receipt, in order (a bad one rejects itself alone, with its reason in an event):
  1. its request was not settled before;
  2. the payer signed the request; the receipt answers it, within cap and deadline;
- 3. the receipt's signer signed it, and is the node's hot key, valid at the height the receipt names;
- 4. it is in time: within the settle window after the deadline, and not from the future;
+ 3. the receipt's signer signed it, and is the node's hot key, valid at the height the receipt names; a closed key
+    settles what it may have signed in time, and nothing later, whatever height its receipts name;
+ 4. it is in time: begun within a request's longest life before the deadline, settled within the settle window after
+    it, and not from the future;
  5. the model offers the layer, and this version of the rules can verify the layer;
  6. the price is the model's schedule, in force when the work began, applied to the units used;
  7. the payer's escrow covers it: debit, and split between owner, operator, stakers' pool and treasury.
@@ -14,7 +16,7 @@ from paraph.core import abi
 from paraph.core.amount import Wei, share
 from paraph.core.errors import Malformed, Rejected, must
 from paraph.core.ident import Address, RequestKey
-from paraph.core.limits import RECEIPTS_PER_BATCH_MAX
+from paraph.core.limits import RECEIPTS_PER_BATCH_MAX, REQUEST_LIFETIME_S_MAX
 from paraph.core.merkle import root
 from paraph.ledger.contract import Call
 from paraph.ledger.rooms.accounts import rules as accounts
@@ -102,8 +104,14 @@ def _verified(call: Call, item: tuple[tuple[object, ...], bytes, tuple[object, .
         raise Rejected("settlement.key", "the signer is not a hot key of the node, valid at the receipt's height")
     if not signed.signed_by_signer(chain_id):
         raise Rejected("settlement.receipt_signature", "the receipt is not signed by its signer")
+    window = params.get(call.state, SETTLE_WINDOW_S)
+    closed = nodes.closed_s(call.state, receipt.signer)
+    if closed and now > closed + REQUEST_LIFETIME_S_MAX + window:
+        raise Rejected("settlement.key_closed", f"the signer was closed at {closed}; what it signed cannot be this new")
     # 4
-    last = asked.deadline + params.get(call.state, SETTLE_WINDOW_S)
+    first, last = asked.deadline - REQUEST_LIFETIME_S_MAX, asked.deadline + window
+    if receipt.started_ms < first * 1000:
+        raise Rejected("settlement.early", f"begun at {receipt.started_ms} ms; this deadline allows it from {first} s")
     if now > last:
         raise Rejected("settlement.late", f"too late: it could be settled until {last}; it is {now}", last=last)
     if receipt.ended_ms > (now + params.get(call.state, CLOCK_DRIFT_S)) * 1000:

@@ -1,0 +1,312 @@
+"""Drives flows against the world over HTTP: one synchronous driver, one asynchronous, with the same effects.
+
+Replies are bounded in size, redirects are not followed, and what a server says becomes a typed error.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final, Generic, TypeVar
+
+import httpx
+
+from paraph.core.encode import Json, JsonObject, as_object, decode
+from paraph.core.errors import Malformed, ParaphError, Rejected, Unavailable
+from paraph.core.ident import Digest
+from paraph.core.limits import JSON_BYTES_MAX
+from paraph.flows.effect import Draw, Effect, Flow, Hear, Listen, Now, Post, Rpc, Show, Sign, Wait
+
+T = TypeVar("T")
+
+TIMEOUT: Final = httpx.Timeout(connect=5, read=600, write=30, pool=30)
+"""Seconds. Reading waits as long as a model may think."""
+ERROR_BYTES: Final = 1 << 20
+"""What is read of an error that answers a stream."""
+HEADERS: Final = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A chunk of an answer that is not verified yet."""
+
+    chunk: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class Done(Generic[T]):
+    """What the flow returned."""
+
+    value: T
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a driver needs to act for somebody.
+
+    Args:
+        rpc_url: the full node asked; it is believed nothing.
+        now_ms: the clock.
+        draw: random bytes.
+        sign: the payer's signature over a digest, or None where nothing is to be signed.
+    """
+
+    rpc_url: str
+    now_ms: Callable[[], int]
+    draw: Callable[[int], bytes]
+    sign: Callable[[Digest], bytes] | None = None
+
+
+@dataclass(slots=True)
+class _Lines:
+    """Splits a byte stream into server-sent events, each bounded."""
+
+    rest: bytes = b""
+    events: list[Json] = field(default_factory=list)
+
+    def feed(self, data: bytes) -> None:
+        *lines, self.rest = (self.rest + data).split(b"\n")
+        if len(self.rest) > JSON_BYTES_MAX:
+            raise Malformed("http.event", f"an event is longer than {JSON_BYTES_MAX} bytes")
+        for line in lines:
+            text = line.strip()
+            if text.startswith(b"data:") and text != b"data: [DONE]":
+                self.events.append(decode(text[5:].strip()))
+
+
+class AsyncDriver:
+    """Runs flows in an event loop. One driver may run many flows at a time; each listens to its own stream."""
+
+    def __init__(self, means: Means, http: httpx.AsyncClient | None = None) -> None:
+        self._means = means
+        self._http = http or httpx.AsyncClient(timeout=TIMEOUT, headers=HEADERS, trust_env=False)
+
+    async def run(self, flow: Flow[T]) -> T:
+        """The flow's result; chunks it shows are passed over."""
+        async for event in self.play(flow):
+            if isinstance(event, Done):
+                return event.value
+        raise AssertionError("a flow ends with Done")
+
+    async def play(self, flow: Flow[T]) -> AsyncIterator[Shown | Done[T]]:
+        """Chunks as they are shown, then the result."""
+        stream: AsyncIterator[Json] | None = None
+        reply: object = None
+        failure: ParaphError | None = None
+        try:
+            while True:
+                try:
+                    effect = flow.send(reply) if failure is None else flow.throw(failure)
+                except StopIteration as done:
+                    yield Done(done.value)
+                    return
+                reply, failure = None, None
+                try:
+                    if isinstance(effect, Show):
+                        yield Shown(effect.chunk)
+                    elif isinstance(effect, Listen):
+                        stream = self._listen(effect)
+                    elif isinstance(effect, Hear):
+                        reply = None if stream is None else await anext(stream, None)
+                    else:
+                        reply = await self._do(effect)
+                except ParaphError as error:
+                    failure = error
+        finally:
+            if stream is not None:
+                await stream.aclose()  # type: ignore[attr-defined]
+            flow.close()
+
+    async def close(self) -> None:
+        """Close connections."""
+        await self._http.aclose()
+
+    async def _do(self, effect: Effect[Any]) -> object:
+        match effect:
+            case Rpc():
+                return _rpc_result(await self._post(self._means.rpc_url, _rpc_body(effect)))
+            case Post():
+                return await self._post(effect.url, effect.body)
+            case Wait():
+                await asyncio.sleep(effect.milliseconds / 1000)
+                return None
+            case _:
+                return _local(self._means, effect)
+
+    async def _post(self, url: str, body: JsonObject) -> Json:
+        with _reach(url):
+            async with self._http.stream("POST", url, content=json.dumps(body)) as response:
+                data = bytearray()
+                async for part in response.aiter_bytes():
+                    data += part
+                    _bounded(data)
+                return _reply(response, bytes(data))
+
+    async def _listen(self, effect: Listen) -> AsyncIterator[Json]:
+        lines = _Lines()
+        with _reach(effect.url):
+            async with self._http.stream("POST", effect.url, content=json.dumps(effect.body)) as response:
+                if response.status_code != httpx.codes.OK:
+                    raise error_of(response.status_code, await _first(response.aiter_bytes(ERROR_BYTES)))
+                async for part in response.aiter_bytes():
+                    lines.feed(part)
+                    while lines.events:
+                        yield _event(lines.events.pop(0))
+
+
+class SyncDriver:
+    """Runs flows in the calling thread."""
+
+    def __init__(self, means: Means, http: httpx.Client | None = None) -> None:
+        self._means = means
+        self._http = http or httpx.Client(timeout=TIMEOUT, headers=HEADERS, trust_env=False)
+
+    def run(self, flow: Flow[T]) -> T:
+        """The flow's result; chunks it shows are passed over."""
+        for event in self.play(flow):
+            if isinstance(event, Done):
+                return event.value
+        raise AssertionError("a flow ends with Done")
+
+    def play(self, flow: Flow[T]) -> Iterator[Shown | Done[T]]:
+        """Chunks as they are shown, then the result."""
+        stream: Iterator[Json] | None = None
+        reply: object = None
+        failure: ParaphError | None = None
+        try:
+            while True:
+                try:
+                    effect = flow.send(reply) if failure is None else flow.throw(failure)
+                except StopIteration as done:
+                    yield Done(done.value)
+                    return
+                reply, failure = None, None
+                try:
+                    if isinstance(effect, Show):
+                        yield Shown(effect.chunk)
+                    elif isinstance(effect, Listen):
+                        stream = self._listen(effect)
+                    elif isinstance(effect, Hear):
+                        reply = None if stream is None else next(stream, None)
+                    else:
+                        reply = self._do(effect)
+                except ParaphError as error:
+                    failure = error
+        finally:
+            if stream is not None:
+                stream.close()  # type: ignore[attr-defined]
+            flow.close()
+
+    def close(self) -> None:
+        """Close connections."""
+        self._http.close()
+
+    def _do(self, effect: Effect[Any]) -> object:
+        match effect:
+            case Rpc():
+                return _rpc_result(self._post(self._means.rpc_url, _rpc_body(effect)))
+            case Post():
+                return self._post(effect.url, effect.body)
+            case Wait():
+                time.sleep(effect.milliseconds / 1000)
+                return None
+            case _:
+                return _local(self._means, effect)
+
+    def _post(self, url: str, body: JsonObject) -> Json:
+        with _reach(url), self._http.stream("POST", url, content=json.dumps(body)) as response:
+            data = bytearray()
+            for part in response.iter_bytes():
+                data += part
+                _bounded(data)
+            return _reply(response, bytes(data))
+
+    def _listen(self, effect: Listen) -> Iterator[Json]:
+        lines = _Lines()
+        with _reach(effect.url), self._http.stream("POST", effect.url, content=json.dumps(effect.body)) as response:
+            if response.status_code != httpx.codes.OK:
+                raise error_of(response.status_code, next(response.iter_bytes(ERROR_BYTES), b""))
+            for part in response.iter_bytes():
+                lines.feed(part)
+                while lines.events:
+                    yield _event(lines.events.pop(0))
+
+
+# --- what both share ---------------------------------------------------------------------------------------------
+
+
+def _local(means: Means, effect: Effect[Any]) -> object:
+    match effect:
+        case Now():
+            return means.now_ms()
+        case Draw():
+            return means.draw(effect.size)
+        case Sign():
+            if means.sign is None:
+                raise Rejected("wallet.none", "this needs a signature, and no key was given")
+            return means.sign(effect.digest)
+        case _:
+            raise AssertionError(f"no driver knows the effect {type(effect).__name__}")
+
+
+class _reach:  # noqa: N801
+    """Turns what the network does into `Unavailable`."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, httpx.HTTPError | httpx.InvalidURL | httpx.StreamError):
+            reason = str(error) or type(error).__name__
+            raise Unavailable("http.unreachable", f"{self._url}: {reason}", url=self._url) from error
+
+
+def _bounded(data: bytearray) -> None:
+    if len(data) > JSON_BYTES_MAX:
+        raise Malformed("http.size", f"the reply is longer than {JSON_BYTES_MAX} bytes")
+
+
+async def _first(parts: AsyncIterator[bytes]) -> bytes:
+    return await anext(parts, b"")
+
+
+def _reply(response: httpx.Response, data: bytes) -> Json:
+    if response.status_code == httpx.codes.OK:
+        return decode(data)
+    raise error_of(response.status_code, data)
+
+
+def error_of(status: int, data: bytes) -> ParaphError:
+    """The error a node answered with, typed: ours when it is in our form, else by its HTTP status."""
+    try:
+        said = as_object(as_object(decode(data), "the reply").get("error"), "error")
+    except Malformed:
+        said = {}
+    code, message = str(said.get("code") or f"http.{status}"), str(said.get("message") or f"HTTP {status}")
+    kinds: dict[str, type[ParaphError]] = {"malformed": Malformed, "rejected": Rejected, "unavailable": Unavailable}
+    by_status = Unavailable if status == httpx.codes.TOO_MANY_REQUESTS or status >= 500 else Rejected
+    return kinds.get(str(said.get("type")), by_status)(code, message, status=status)
+
+
+def _event(event: Json) -> Json:
+    said = as_object(event, "an event").get("error")
+    if said is not None:
+        raise error_of(500, json.dumps({"error": said}).encode())
+    return event
+
+
+def _rpc_body(effect: Rpc) -> dict[str, Json]:
+    return {"jsonrpc": "2.0", "id": 1, "method": effect.method, "params": list(effect.params)}
+
+
+def _rpc_result(reply: Json) -> Json:
+    found = as_object(reply, "a JSON-RPC reply")
+    error = found.get("error")
+    if error is not None:
+        said = as_object(error, "error")
+        raise Rejected("rpc.error", str(said.get("message")), rpc_code=str(said.get("code")))
+    return found.get("result")

@@ -1,0 +1,116 @@
+"""The demo: a real question to a real model, paid, settled, and verified with the network stopped.
+
+`make demo` runs it. Whatever it prints as verified was verified by the same code as `paraph verify`.
+"""
+
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from paraph.core.amount import Wei, format_opg
+from paraph.core.errors import ParaphError
+from paraph.core.ident import Address
+from paraph.core.keys import checksummed
+from paraph.devnet.models import patient
+from paraph.devnet.network import Devnet
+from paraph.ledger.rooms.accounts.keys import STAKERS, TREASURY
+from paraph.proofs.bundle import decode_bundle
+from paraph.proofs.check import judge
+from paraph.proofs.policy import decode_trust
+from paraph.sdk.answer import Answer
+from paraph.sdk.client import Client
+
+OUT = Path("build/demo")
+QUESTION = "In two sentences: why should anyone be able to check which model wrote an answer?"
+
+
+def main() -> int:
+    """Run the demo. Returns 0 when everything verified, 1 otherwise."""
+    began = time.monotonic()
+    OUT.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(OUT / "devnet", ignore_errors=True)
+    devnet = Devnet((OUT / "devnet").resolve())
+    try:
+        devnet.up(lambda step: _say(f"· {step}"))
+        _ask(devnet)
+    except ParaphError as error:
+        _say(f"the demo failed: {error}")
+        return 1
+    finally:
+        devnet.down()
+    _say("\n· the network is stopped: from here on there are only files\n")
+    verified = [_verify(OUT / name, OUT / "trust.json") for name in ("chat.json", "infer.json")]
+    _say(f"\n{time.monotonic() - began:.0f} s. Check again any time, anywhere:")
+    _say(f"  paraph verify {OUT}/chat.json --trust {OUT}/trust.json")
+    return 0 if all(verified) else 1
+
+
+def _ask(devnet: Devnet) -> None:
+    shutil.copyfile(devnet.trust_file, OUT / "trust.json")
+    with Client.open(devnet.network_file, devnet.key("user")) as client:
+        people = {
+            "model owner": devnet.key("developer").address,
+            "node operator": devnet.key("operator").address,
+            "stakers' pool": STAKERS,
+            "treasury": TREASURY,
+        }
+        before = {name: client.balance(account) for name, account in people.items()}
+        escrow = client.escrow().available
+
+        _say(f"\n» {QUESTION}\n")
+        stream = client.chat_stream("smollm2-135m-instruct", QUESTION, max_tokens=80, temperature=0)
+        for piece in stream:
+            sys.stdout.write(piece)
+            sys.stdout.flush()
+        chat = stream.answer
+        _say(f"\n\n· verified; price {format_opg(chat.price)} OPG")
+
+        measurements, found = patient(19)
+        decision = client.infer("breast-cancer", {"measurements": [[*measurements]]})
+        diagnosis = ("malignant", "benign")[decision.outputs["diagnosis"][0]]
+        sure = max(decision.outputs["probabilities"])
+        _say(
+            f"· the classifier says {diagnosis} ({sure:.1%} sure; the record says {found}); verified; "
+            f"price {format_opg(decision.price)} OPG"
+        )
+
+        _say("· waiting for the settlement")
+        for answer, name in ((chat, "chat.json"), (decision, "infer.json")):
+            client.settled(answer).save(OUT / name)
+        _paid(client, people, before, escrow, (chat, decision))
+
+
+def _paid(
+    client: Client, people: dict[str, Address], before: dict[str, Wei], escrow: int, answers: tuple[Answer, ...]
+) -> None:
+    _say("\nwho was paid")
+    total = 0
+    for name, account in people.items():
+        gained = client.balance(account) - before[name]
+        total += gained
+        _say(f"  {name:14} {checksummed(account)}  {format_opg(gained):>14} OPG")
+    spent = escrow - client.escrow().available
+    price = sum(answer.price for answer in answers)
+    _say(f"  {'the payer paid':57}  {format_opg(spent):>14} OPG of escrow ({format_opg(price)} for the answers)")
+    _say(f"  (the treasury also receives base fees of transactions: {format_opg(total - spent)} OPG)")
+
+
+def _verify(file: Path, trust: Path) -> bool:
+    verdict = judge(decode_bundle(file.read_bytes()), decode_trust(trust.read_bytes()))
+    marks = {"PASS": "✓", "FAIL": "✗", "SKIP": "–"}
+    _say(f"{file}: {'VERIFIED' if verdict.verified else 'NOT VERIFIED'}")
+    for question in verdict.questions:
+        _say(f"  {marks[question.outcome.value]} {question.sentence}")
+    for sentence in verdict.not_checked:
+        _say(f"    not checked: {sentence}")
+    return verdict.verified
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,225 @@
+"""Buying one verified answer: find a node by proved registry reads, sign, send, verify, and only then return.
+
+The signed request is the payment, and its key makes it good for one debit: when the reply is lost the same signed
+request is sent again, and the node returns the answer it kept.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from paraph.core.amount import Wei
+from paraph.core.encode import Json, JsonObject, as_integer, as_object, take
+from paraph.core.errors import Rejected, Unavailable, Unverified
+from paraph.core.ident import Address, ModelId, RequestKey, to_hex
+from paraph.flows import effective, registry
+from paraph.flows.effect import Draw, Flow, Hear, Listen, Now, Post, Rpc, Show, Sign, Wait, ask
+from paraph.flows.registry import Offer, Snapshot
+from paraph.ledger.rooms.nodes.types import Node
+from paraph.proofs.bundle import Answer, Bundle, Chain, Settled, answer_from_json, settled_from_json
+from paraph.proofs.check import verify
+from paraph.proofs.policy import Trust
+from paraph.proofs.receipt import Receipt, stream_next, stream_start
+from paraph.proofs.records import batch_key, model_key, node_key_key, price_key
+from paraph.proofs.request import Layer, Request, SignedRequest, body_digest
+from paraph.proofs.verdict import Verified
+
+TRIES: Final = 3
+"""Sendings of one signed request when the network fails."""
+LIFETIME_S: Final = 600
+"""How long a request may wait in a node's queue before its work must begin."""
+ANSWER_PATH: Final = "/paraph/v1/answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What the caller wants.
+
+    Args:
+        payer: whose escrow pays.
+        model_id: which model.
+        body: effective request.
+        layer: verification layer.
+        max_price: cap in wei, or None for the most that this request can cost by the model's schedule.
+        node: a certain node, or None for any that serves the model.
+        stream: show chunks as they come.
+    """
+
+    payer: Address
+    model_id: ModelId
+    body: JsonObject
+    layer: Layer = Layer.SIGNATURE
+    max_price: Wei | None = None
+    node: Address | None = None
+    stream: bool = False
+
+
+def buy(trust: Trust, order: Order) -> Flow[Verified[Bundle]]:
+    """One verified answer.
+
+    Raises:
+        Rejected: what the registry or every node refuses. Unavailable: no node could be reached.
+        Unverified: the answer does not verify; it is not returned.
+    """
+    found = yield from registry.offer(trust, order.model_id)
+    if not found.model.layers >> (order.layer - 1) & 1:
+        raise Rejected("models.layer", f"{found.model.name} is not offered with the layer {order.layer.name.lower()}")
+    candidates = yield from registry.serving(trust, order.model_id, order.node)
+    key = RequestKey((yield from ask(Draw(32))))
+    failure: Unavailable | None = None
+    for address, node in candidates:
+        signed = yield from _sign(trust, order, found, key, address)
+        try:
+            answer = yield from _send(order, signed, node)
+        except Unavailable as error:
+            # Asked elsewhere under the same key: whichever answer is settled first, the payer is debited once.
+            failure = error
+            continue
+        return (yield from _verified(trust, order, signed, answer))
+    raise failure or Unavailable("nodes.none", "no node answered")
+
+
+def price_cap(found: Offer, body: JsonObject) -> Wei:
+    """The most that a request can cost by the model's schedule."""
+    if body["kind"] == "infer":
+        tensors, _ = effective.tensors_of(body)
+        rows = max((tensor.rows for tensor in tensors), default=1)
+        return Wei(found.price.of(rows, max(rows, 1)))
+    return Wei(found.price.of(*effective.tokens_most(body)))
+
+
+def _sign(trust: Trust, order: Order, found: Offer, key: RequestKey, node: Address) -> Flow[SignedRequest]:
+    now_ms = yield from ask(Now())
+    cap = price_cap(found, order.body) if order.max_price is None else order.max_price
+    request = Request(
+        key,
+        order.payer,
+        node,
+        order.model_id,
+        body_digest(order.body),
+        order.layer,
+        cap,
+        now_ms // 1000 + LIFETIME_S,
+    )
+    signature = yield from ask(Sign(request.signing_digest(trust.chain_id)))
+    return SignedRequest(trust.chain_id, request, signature)
+
+
+def _send(order: Order, signed: SignedRequest, node: Node) -> Flow[Answer]:
+    message: dict[str, Json] = {"request": signed.as_json(), "body": order.body, "stream": order.stream}
+    url = node.endpoint.rstrip("/") + ANSWER_PATH
+    shown: list[str] = []
+    for left in range(TRIES - 1, -1, -1):
+        try:
+            if order.stream and not shown:
+                return (yield from _stream(url, message, signed, shown))
+            answer = answer_from_json((yield from ask(Post(url, message | {"stream": False}))))
+            yield from _show_rest(answer, "".join(shown))
+        except Unavailable:
+            if left == 0:
+                raise
+            yield from ask(Wait(200))
+        else:
+            return answer
+    raise Unavailable("node.unreachable", f"{url} did not answer")
+
+
+def _stream(url: str, message: JsonObject, signed: SignedRequest, shown: list[str]) -> Flow[Answer]:
+    yield from ask(Listen(url, message))
+    link = stream_start(signed.request.hash())
+    while True:
+        event = yield from ask(Hear())
+        if event is None:
+            raise Unavailable("node.stream_ended", "the stream ended before its receipt; asking again is safe")
+        members = as_object(event, "an event")
+        if "answer" in members:
+            answer = answer_from_json(members["answer"])
+            if answer.receipt.receipt.stream_digest != link or answer.response.get("text", "") != "".join(shown):
+                raise Unverified((("stream.digest", "what was shown is not what the receipt signs"),))
+            return answer
+        chunk = as_object(members.get("chunk"), "a chunk")
+        link = stream_next(link, chunk)
+        if members.get("digest") != to_hex(link):
+            raise Unverified((("stream.digest", "a chunk's running digest does not follow from those before it"),))
+        shown.append(str(chunk.get("text", "")))
+        yield from ask(Show(chunk))
+
+
+def _show_rest(answer: Answer, shown: str) -> Flow[None]:
+    """After a broken stream the whole answer comes at once: it must begin with what was shown."""
+    text = str(answer.response.get("text", ""))
+    if not text.startswith(shown):
+        raise Unverified((("stream.digest", "what was shown before the stream broke is not in the answer"),))
+    if shown and text != shown:
+        yield from ask(Show({"text": text[len(shown) :]}))
+
+
+def _verified(trust: Trust, order: Order, signed: SignedRequest, answer: Answer) -> Flow[Verified[Bundle]]:
+    receipt = answer.receipt.receipt
+    snapshot = yield from _records(trust, receipt)
+    # The node may know a newer block than the server that was asked.
+    for _ in range(TRIES):
+        if receipt.height <= snapshot.header.header.height:
+            break
+        yield from ask(Wait(200))
+        snapshot = yield from _records(trust, receipt)
+    return verify(Bundle(signed, order.body, answer, _chain(snapshot, receipt, None)), trust)
+
+
+def _places(receipt: Receipt) -> tuple[bytes, bytes, bytes]:
+    return (
+        node_key_key(receipt.signer),
+        model_key(receipt.model_id),
+        price_key(receipt.model_id, receipt.price_version),
+    )
+
+
+def _records(trust: Trust, receipt: Receipt, *more: bytes) -> Flow[Snapshot]:
+    return (yield from registry.read(trust, *_places(receipt), *more))
+
+
+def _chain(snapshot: Snapshot, receipt: Receipt, settled: Settled | None) -> Chain:
+    missing = [name for name, place in zip(_NAMES, _places(receipt), strict=True) if place not in snapshot.values]
+    if missing:
+        codes = tuple((f"registry.{name}", f"the ledger does not know the receipt's {name}") for name in missing)
+        raise Unverified(codes)
+    key, model, price = (snapshot.values[place] for place in _places(receipt))
+    return Chain(snapshot.header, key, model, price, settled)
+
+
+_NAMES = ("key", "model", "price")
+
+
+def prove_settled(trust: Trust, bundle: Bundle) -> Flow[Verified[Bundle] | None]:
+    """The same bundle with the proof of its settlement; None while it is not settled.
+
+    Raises:
+        Unverified: the settlement that the server shows does not verify.
+    """
+    receipt = bundle.answer.receipt.receipt
+    found = yield from ask(Rpc("paraph_getSettled", (to_hex(receipt.payer), to_hex(receipt.request_key))))
+    if found is None:
+        return None
+    batch, index, path, _ = take(found, "the reply to paraph_getSettled", "batch", "index", "path", "key")
+    place = batch_key(as_integer(batch, "batch"))
+    snapshot = yield from _records(trust, receipt, place)
+    if place not in snapshot.values:
+        raise Unverified((("settlement.batch", f"the ledger has no batch {batch}"),))
+    shown: dict[str, Json] = {"batch": batch, "index": index, "path": path, "record": snapshot.values[place].as_json()}
+    chain = _chain(snapshot, receipt, settled_from_json(shown))
+    return verify(replace(bundle, chain=chain), trust)
+
+
+def await_settled(trust: Trust, bundle: Bundle, patience_ms: int) -> Flow[Verified[Bundle]]:
+    """As `prove_settled`, asking until it is settled.
+
+    Raises:
+        Unavailable: `settlement.pending`: not settled within the patience.
+    """
+    began = yield from ask(Now())
+    while True:
+        found = yield from prove_settled(trust, bundle)
+        if found is not None:
+            return found
+        if (yield from ask(Now())) - began > patience_ms:
+            raise Unavailable("settlement.pending", f"not settled within {patience_ms} ms; ask again later")
+        yield from ask(Wait(100))

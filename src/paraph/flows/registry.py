@@ -1,0 +1,182 @@
+"""Verified registry reads: what the ledger says of models, nodes and keys, proved against a pinned producer's header.
+
+No RPC server is believed: it can withhold or be behind, not lie.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from paraph.core.amount import Wei
+from paraph.core.encode import Json, as_list, take
+from paraph.core.errors import Malformed, Rejected, Unverified
+from paraph.core.ident import Address, ModelId, digest_from_hex, from_hex, to_hex
+from paraph.core.keys import checksummed
+from paraph.core.limits import PAGE_MAX
+from paraph.core.smt import proof_from_json, proves
+from paraph.flows.effect import Flow, Rpc, ask
+from paraph.ledger.rooms.accounts.keys import BALANCES
+from paraph.ledger.rooms.escrow.keys import ACCOUNTS
+from paraph.ledger.rooms.escrow.types import EMPTY, Account
+from paraph.ledger.rooms.models.keys import LIST as MODELS
+from paraph.ledger.rooms.nodes.keys import LIST, NODES
+from paraph.ledger.rooms.nodes.types import Node
+from paraph.proofs.bundle import Proved
+from paraph.proofs.header import SignedHeader, header_from_json
+from paraph.proofs.policy import Trust
+from paraph.proofs.records import Model, Price, Record, model_key, price_key
+
+R = TypeVar("R", bound=Record)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """State keys as one believed header has them; an absent key has no entry."""
+
+    header: SignedHeader
+    values: dict[bytes, Proved]
+
+    def record(self, key: bytes, kind: type[R]) -> R | None:
+        """The record at `key`, or None when the ledger has none."""
+        found = self.values.get(key)
+        return None if found is None else kind.decode(found.value)
+
+
+def read(trust: Trust, *keys: bytes) -> Flow[Snapshot]:
+    """Read keys and prove every one.
+
+    Raises:
+        Unverified: `registry.header`, `registry.proof`: the server's reply does not verify.
+    """
+    asked: list[Json] = [to_hex(key) for key in keys]
+    reply = yield from ask(Rpc("paraph_getProof", (asked,)))
+    signed, rows = _reading(reply, len(keys))
+    header = signed.header
+    if (header.chain_id, header.genesis) != (trust.chain_id, trust.genesis) or not any(
+        signed.signed_by(producer) for producer in trust.producers
+    ):
+        reason = f"the header of block {header.height} is not signed by a producer pinned for {trust.network}"
+        raise Unverified((("registry.header", reason),))
+    values: dict[bytes, Proved] = {}
+    for row, key in zip(rows, keys, strict=True):
+        named, value, proof = take(row, "a proof of state", "key", "value", "proof")
+        found = None if value is None else from_hex(value, None, "value")
+        parsed = proof_from_json(proof, "a proof of state")
+        if named != to_hex(key) or not proves(header.state_root, key, found, parsed):
+            raise Unverified((("registry.proof", f"the server's proof of {key!r} does not hold"),))
+        if found is not None:
+            values[key] = Proved(found, parsed)
+    return Snapshot(signed, values)
+
+
+def _reading(reply: Json, count: int) -> tuple[SignedHeader, Sequence[Json]]:
+    header, proofs = take(reply, "the reply to paraph_getProof", "header", "proofs")
+    rows = as_list(proofs, "proofs", items_max=count)
+    if len(rows) != count:
+        raise Malformed("registry.reply", f"the server answered {len(rows)} of {count} keys")
+    return header_from_json(header), rows
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A model as registered, with its price in force."""
+
+    model_id: ModelId
+    model: Model
+    price: Price
+
+
+def offer(trust: Trust, model_id: ModelId) -> Flow[Offer]:
+    """The model's record and price. Raises `Rejected` (`models.unknown`)."""
+    snapshot = yield from read(trust, model_key(model_id))
+    model = snapshot.record(model_key(model_id), Model)
+    if model is None:
+        raise Rejected("models.unknown", f"no model 0x{model_id.hex()} is registered on {trust.network}")
+    place = price_key(model_id, model.price_version)
+    price = (yield from read(trust, place)).record(place, Price)
+    if price is None:
+        raise Malformed("models.price_unknown", "the ledger shows a model without its price")
+    return Offer(model_id, model, price)
+
+
+def nodes(trust: Trust) -> Flow[dict[Address, Node]]:
+    """Every registered node that has not left, by operator account."""
+    count_key = LIST.prefix + b"count"
+    counted = (yield from read(trust, count_key)).values.get(count_key)
+    count = int.from_bytes(counted.value, "big") if counted else 0
+    found: dict[Address, Node] = {}
+    for start in range(0, count, PAGE_MAX // 2):
+        places = [LIST.prefix + index.to_bytes(8, "big") for index in range(start, min(start + PAGE_MAX // 2, count))]
+        listed = yield from read(trust, *places)
+        operators = [Address(listed.values[place].value) for place in places if place in listed.values]
+        records = yield from read(trust, *(NODES.prefix + operator for operator in operators))
+        for operator in operators:
+            node = records.record(NODES.prefix + operator, Node)
+            if node is not None and not node.leaving_s:
+                found[operator] = node
+    return found
+
+
+def serving(trust: Trust, model_id: ModelId, wanted: Address | None) -> Flow[tuple[tuple[Address, Node], ...]]:
+    """The nodes that serve a model, the one heard of last first; only `wanted` when a node is named.
+
+    Raises:
+        Rejected: `nodes.none`: no node serves it; `nodes.unknown`: the node named is none or does not serve it.
+    """
+    found = yield from nodes(trust)
+    able = [(address, node) for address, node in found.items() if model_id in node.models]
+    if wanted is not None:
+        able = [(address, node) for address, node in able if address == wanted]
+        if not able:
+            raise Rejected("nodes.unknown", f"{checksummed(wanted)} is not a node that serves this model")
+    if not able:
+        raise Rejected("nodes.none", "no registered node serves this model")
+    return tuple(sorted(able, key=lambda pair: (-pair[1].heartbeat_s, pair[0])))
+
+
+def models(trust: Trust) -> Flow[dict[ModelId, Model]]:
+    """Every registered model."""
+    count_key = MODELS.prefix + b"count"
+    counted = (yield from read(trust, count_key)).values.get(count_key)
+    count = int.from_bytes(counted.value, "big") if counted else 0
+    found: dict[ModelId, Model] = {}
+    for start in range(0, count, PAGE_MAX // 2):
+        places = [MODELS.prefix + index.to_bytes(8, "big") for index in range(start, min(start + PAGE_MAX // 2, count))]
+        listed = yield from read(trust, *places)
+        ids = [ModelId(listed.values[place].value) for place in places if place in listed.values]
+        records = yield from read(trust, *(model_key(model_id) for model_id in ids))
+        for model_id in ids:
+            record = records.record(model_key(model_id), Model)
+            if record is not None:
+                found[model_id] = record
+    return found
+
+
+def find_model(trust: Trust, name: str) -> Flow[ModelId]:
+    """The model of that id (hex with 0x) or registered name.
+
+    Raises:
+        Rejected: `models.unknown`; `models.ambiguous`: several carry the name, since names are not unique.
+    """
+    if name.startswith("0x"):
+        return ModelId(digest_from_hex(name, "the model id"))
+    found = [model_id for model_id, model in (yield from models(trust)).items() if model.name == name]
+    if not found:
+        raise Rejected("models.unknown", f"no model named {name[:80]!r} is registered on {trust.network}")
+    if len(found) > 1:
+        ids = ", ".join(to_hex(model_id) for model_id in found[:5])
+        raise Rejected("models.ambiguous", f"{len(found)} models are named {name!r}; name one by id: {ids}")
+    return found[0]
+
+
+def escrow(trust: Trust, payer: Address) -> Flow[Account]:
+    """The payer's escrow account, empty when there is none."""
+    place = ACCOUNTS.prefix + payer
+    return (yield from read(trust, place)).record(place, Account) or EMPTY
+
+
+def balance(trust: Trust, account: Address) -> Flow[Wei]:
+    """What the account holds, in wei."""
+    place = BALANCES.prefix + account
+    found = (yield from read(trust, place)).values.get(place)
+    return Wei(int.from_bytes(found.value, "big") if found else 0)

@@ -1,0 +1,283 @@
+"""Serving one paid request: whether to admit it, what to say when it carries no authority, and its receipt.
+
+All decisions are here, as functions of what is known; the inference node does the asking and the storing.
+"""
+
+from dataclasses import dataclass, field
+
+from paraph.core.amount import Wei, format_opg
+from paraph.core.encode import Json, JsonObject
+from paraph.core.errors import Rejected, must
+from paraph.core.ident import Address, Digest, ModelId, to_hex
+from paraph.core.keys import PrivateKey
+from paraph.core.limits import REQUEST_LIFETIME_S_MAX
+from paraph.core.tensor import Tensor
+from paraph.flows.ports import Finish, Given, Piece, TextEvent
+from paraph.flows.registry import Offer
+from paraph.ledger.rooms.escrow.types import Account
+from paraph.proofs.bundle import Answer
+from paraph.proofs.check import SIGNATURE_EVIDENCE, given_of, units
+from paraph.proofs.profile import EngineProfile
+from paraph.proofs.receipt import (
+    NO_SOURCES,
+    NO_STREAM,
+    Receipt,
+    SignedReceipt,
+    evidence_digest,
+    given_digest,
+    response_digest,
+    stream_next,
+    stream_start,
+)
+from paraph.proofs.request import REQUEST_STRUCT, SETTLEMENT, Layer, SignedRequest, body_digest
+
+LAYERS_SERVED = frozenset({Layer.SIGNATURE})
+"""The layers this version makes evidence for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who the node is: chain, operator account, and the hot key that signs."""
+
+    chain_id: int
+    node: Address
+    key: PrivateKey
+
+
+def admit(identity: Identity, signed: SignedRequest, body: JsonObject, now_s: int) -> None:
+    """What the signed request itself must be, before anything is looked up or done.
+
+    Raises:
+        Rejected: `request.chain_id`, `request.node`, `request.expired`, `request.deadline`, `request.layer`,
+            `request.body`, `request.model`, `request.signature`.
+    """
+    request = signed.request
+    if signed.chain_id != identity.chain_id:
+        raise Rejected("request.chain_id", f"signed for chain {signed.chain_id}; this node is on {identity.chain_id}")
+    if request.node != identity.node:
+        raise Rejected("request.node", f"signed for node {to_hex(request.node)}; this is {to_hex(identity.node)}")
+    if now_s > request.deadline:
+        raise Rejected("request.expired", f"the deadline {request.deadline} has passed; it is {now_s}")
+    if request.deadline > now_s + REQUEST_LIFETIME_S_MAX:
+        raise Rejected("request.deadline", f"the deadline is more than {REQUEST_LIFETIME_S_MAX} seconds away")
+    if request.layer not in LAYERS_SERVED:
+        raise Rejected("request.layer", f"this node does not serve the layer {request.layer.name.lower()}")
+    if body_digest(body) != request.body_digest:
+        raise Rejected("request.body", "the body, after defaults, is not the one that was signed; sign the quoted body")
+    if body.get("model") != to_hex(request.model_id):
+        raise Rejected("request.model", "the body names another model than the signed request")
+    if not signed.signed_by_payer():
+        raise Rejected("request.signature", "the signature is not the payer's")
+
+
+def admit_price(signed: SignedRequest, most: int, escrow: Account, promised: int) -> None:
+    """Whether the work can be paid.
+
+    Args:
+        signed: the request.
+        most: the most the work can cost, in wei, now that its input is counted.
+        escrow: the payer's escrow as the ledger has it.
+        promised: wei of this payer's already promised to this node and not settled yet.
+
+    Raises:
+        Rejected: `request.cap`, `escrow.empty`.
+    """
+    cap = signed.request.max_price
+    if most > cap:
+        raise Rejected(
+            "request.cap",
+            f"this can cost {format_opg(most)} OPG; the signed cap is {format_opg(cap)}: sign for more or ask for less",
+            needed=most,
+            cap=cap,
+        )
+    if escrow.available < promised + most:
+        raise Rejected(
+            "escrow.empty",
+            f"the payer's escrow has {format_opg(escrow.available)} OPG available, {format_opg(promised)} promised;"
+            f" {format_opg(most)} more is needed: deposit first",
+            available=escrow.available,
+            needed=promised + most,
+        )
+
+
+def quote(identity: Identity, offer: Offer, body: JsonObject, cap: Wei, now_s: int) -> dict[str, Json]:
+    """What a 402 answer says: exactly what to sign, and the EIP-712 document a wallet can sign as it is."""
+    schedule: dict[str, Json] = {
+        "version": offer.model.price_version,
+        "base": str(offer.price.base),
+        "per_input_unit": str(offer.price.per_input_unit),
+        "per_output_unit": str(offer.price.per_output_unit),
+    }
+    message: dict[str, Json] = {
+        "key": "<32 bytes of your own, 0x hex; one answer and one debit>",
+        "payer": "<the account whose escrow pays>",
+        "node": to_hex(identity.node),
+        "modelId": to_hex(offer.model_id),
+        "bodyDigest": to_hex(body_digest(body)),
+        "layer": int(Layer.SIGNATURE),
+        "maxPrice": str(cap),
+        "deadline": now_s + REQUEST_LIFETIME_S_MAX // 6,
+    }
+    types: list[Json] = [{"name": each.name, "type": each.type.name} for each in REQUEST_STRUCT.items]
+    return {
+        "body": body,
+        "price": schedule,
+        "sign": {
+            "primaryType": "Request",
+            "domain": {
+                "name": "paraph",
+                "version": "1",
+                "chainId": identity.chain_id,
+                "verifyingContract": to_hex(SETTLEMENT),
+            },
+            "types": {"Request": types},
+            "message": message,
+        },
+        "send": "the same call with a header PARAPH-REQUEST: base64 of the signed request JSON (docs/spec/request.md)",
+    }
+
+
+@dataclass(slots=True)
+class TextAnswer:
+    """Gathers an engine's events into chunks and, at the end, the whole response. Grows in one direction.
+
+    Args:
+        request_hash: where the stream's chain begins.
+    """
+
+    request_hash: Digest
+    link: Digest = field(init=False)
+    given: Given | None = None
+    finish: Finish | None = None
+    _pieces: list[Piece] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.link = stream_start(self.request_hash)
+
+    def take(self, event: TextEvent) -> dict[str, Json] | None:
+        """Take one event; returns the chunk to send, if it is one."""
+        match event:
+            case Given():
+                self.given = event
+                return None
+            case Finish():
+                self.finish = event
+                return None
+            case Piece():
+                self._pieces.append(event)
+                chunk: dict[str, Json] = {"text": event.text, "token_ids": list(event.token_ids)}
+                if event.logprobs:
+                    chunk["logprobs"] = list(event.logprobs)
+                if event.tool_calls:
+                    chunk["tool_calls"] = list(event.tool_calls)
+                self.link = stream_next(self.link, chunk)
+                return chunk
+
+    @property
+    def output_tokens(self) -> int:
+        """Tokens generated so far."""
+        return sum(len(piece.token_ids) or 1 for piece in self._pieces)
+
+    def stop(self, reason: str, input_tokens: int) -> None:
+        """End an answer that was cut short: what was generated is what counts."""
+        if self.finish is None:
+            self.finish = Finish(reason, input_tokens, self.output_tokens)
+
+    def response(self) -> dict[str, Json]:
+        """The whole response."""
+        must(self.finish is not None, "a response is made after its end")
+        finish = self.finish or Finish("", 0, 0)
+        logprobs = [entry for piece in self._pieces for entry in piece.logprobs]
+        tool_calls = merge_tool_calls([delta for piece in self._pieces for delta in piece.tool_calls])
+        ids: list[Json] = [token for piece in self._pieces for token in piece.token_ids]
+        return {
+            "kind": "text",
+            "text": "".join(piece.text for piece in self._pieces),
+            "token_ids": ids or None,
+            "logprobs": list(logprobs) or None,
+            "tool_calls": tool_calls,
+            "finish_reason": finish.reason,
+            "usage": {"input_tokens": finish.input_tokens, "output_tokens": finish.output_tokens},
+        }
+
+    def given_json(self) -> dict[str, Json]:
+        """What the model was given, as the receipt commits to it."""
+        given = self.given or Given("", None)
+        return {"text": given.text, "token_ids": None if given.token_ids is None else list(given.token_ids)}
+
+
+def merge_tool_calls(deltas: list[JsonObject]) -> list[Json]:
+    """OpenAI's streamed tool-call deltas as whole calls, in order of their index."""
+    calls: dict[int, dict[str, str]] = {}
+    for delta in deltas:
+        index = delta.get("index", 0)
+        call = calls.setdefault(index if isinstance(index, int) else 0, {"id": "", "name": "", "arguments": ""})
+        function = delta.get("function")
+        parts = {"id": delta.get("id")} | (dict(function) if isinstance(function, dict) else {})
+        for name in call:
+            value = parts.get(name)
+            call[name] += value if isinstance(value, str) else ""
+    return [
+        {
+            "id": call["id"],
+            "type": "function",
+            "function": {"name": call["name"], "arguments": call["arguments"]},
+        }
+        for _, call in sorted(calls.items())
+    ]
+
+
+def tensor_response(outputs: tuple[Tensor, ...]) -> dict[str, Json]:
+    """The response of a tensor model."""
+    return {"kind": "tensors", "outputs": [tensor.as_json() for tensor in outputs]}
+
+
+def embedding_response(vectors: tuple[Tensor, ...], tokens: int) -> dict[str, Json]:
+    """The response to an embeddings request: one FP32 vector a text."""
+    usage: dict[str, Json] = {"input_tokens": tokens, "output_tokens": 0}
+    return {"kind": "embeddings", "embeddings": [vector.as_json() for vector in vectors], "usage": usage}
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What was done for a request, all that a receipt is made of."""
+
+    body: JsonObject
+    given: Json
+    response: JsonObject
+    profile: EngineProfile
+    link: Digest | None
+    height: int
+    started_ms: int
+    ended_ms: int
+
+
+def receipt(identity: Identity, signed: SignedRequest, offer: Offer, work: Work) -> Answer:
+    """The answer with its signed receipt."""
+    request = signed.request
+    input_units, output_units = units(work.body, work.response)
+    made = Receipt(
+        request_key=request.key,
+        request_hash=request.hash(),
+        payer=request.payer,
+        node=identity.node,
+        signer=identity.key.address,
+        model_id=ModelId(request.model_id),
+        given_digest=given_digest(given_of(work.body, work.given)),
+        response_digest=response_digest(work.response),
+        stream_digest=NO_STREAM if work.link is None else work.link,
+        profile_digest=work.profile.digest(),
+        sources_root=NO_SOURCES,
+        layer=request.layer,
+        evidence_digest=evidence_digest(SIGNATURE_EVIDENCE),
+        input_units=input_units,
+        output_units=output_units,
+        price_version=offer.model.price_version,
+        price=Wei(offer.price.of(input_units, output_units)),
+        height=work.height,
+        started_ms=work.started_ms,
+        ended_ms=max(work.ended_ms, work.started_ms),
+    )
+    must(made.answers(request), "a node signs no receipt that its own request does not cover")
+    signature = identity.key.sign(made.signing_digest(identity.chain_id))
+    return Answer(work.given, work.response, work.profile, SIGNATURE_EVIDENCE, SignedReceipt(made, signature))

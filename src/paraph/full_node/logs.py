@@ -1,0 +1,142 @@
+"""Events over JSON-RPC: which logs are asked for, and finding them in a range of blocks."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from paraph.core.encode import Json, JsonObject, as_list, as_object
+from paraph.core.ident import Address, Digest
+from paraph.full_node.blocks import find_block
+from paraph.full_node.chain import Chain, StoredBlock
+from paraph.full_node.rpc import INVALID_PARAMS, LIMIT_EXCEEDED, NOT_FOUND, Method, RpcError
+from paraph.full_node.shapes import included, logs_json
+from paraph.full_node.wire import Named, Tag, read_address, read_digest, read_tag
+from paraph.ledger.contract import Log
+
+BLOCKS_MAX: Final = 10_000
+"""Blocks in one search: about a second of one core, in steps that let others in."""
+RESULTS_MAX: Final = 10_000
+"""Logs in one answer: some 6 MB."""
+STEP: Final = 50
+"""Blocks between which a search lets others in."""
+ALTERNATIVES_MAX: Final = 1_000
+TOPICS_MAX: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Criteria:
+    """Which logs: of these addresses, with these topics; None means any."""
+
+    addresses: frozenset[Address] | None
+    topics: tuple[frozenset[bytes] | None, ...]
+
+    def match(self, log: Log) -> bool:
+        """True when the log is asked for."""
+        if self.addresses is not None and log.address not in self.addresses:
+            return False
+        if len(self.topics) > len(log.topics):
+            return False
+        return all(wanted is None or topic in wanted for wanted, topic in zip(self.topics, log.topics, strict=False))
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Criteria, and where to look: in one block, or from a block to a block, by default in the head."""
+
+    criteria: Criteria
+    block: Digest | None
+    first: Tag
+    last: Tag
+
+
+class Logs:
+    """Searches for logs."""
+
+    def __init__(self, chain: Chain) -> None:
+        self._chain = chain
+
+    def methods(self) -> dict[str, Method]:
+        """The methods, by name."""
+        return {"eth_getLogs": Method(self.search, (read_search,), 1)}
+
+    async def search(self, asked: Search) -> Json:
+        """`eth_getLogs`."""
+        first, last = range_of(self._chain, asked)
+        found: list[Json] = []
+        for height in range(first, last + 1):
+            found.extend(matching(self._chain.block(height), asked.criteria))
+            if len(found) > RESULTS_MAX:
+                raise RpcError(LIMIT_EXCEEDED, f"query returned more than {RESULTS_MAX} results: ask for fewer blocks")
+            if height % STEP == 0:
+                await asyncio.sleep(0)
+        return found
+
+
+def matching(block: StoredBlock, criteria: Criteria) -> Iterator[JsonObject]:
+    """The logs of a block that are asked for."""
+    if not any(criteria.match(log) for result in block.results for log in result.logs):
+        return
+    for each in included(block):
+        for log, shown in zip(each.result.logs, logs_json(each), strict=True):
+            if criteria.match(log):
+                yield shown
+
+
+def range_of(chain: Chain, asked: Search) -> tuple[int, int]:
+    """The first and last height to look at; empty (first after last) when all of it is yet to come."""
+    if asked.block is not None:
+        found = find_block(chain, asked.block)
+        if found is None:
+            raise RpcError(NOT_FOUND, "unknown block")
+        return found.header.height, found.header.height
+    first, last = height_of(chain, asked.first), height_of(chain, asked.last)
+    if first > last:
+        raise RpcError(INVALID_PARAMS, f"invalid block range params: from {first} to {last}")
+    last = min(last, chain.height)
+    if last - first >= BLOCKS_MAX:
+        raise RpcError(LIMIT_EXCEEDED, f"query exceeds max block range {BLOCKS_MAX}: ask for fewer blocks")
+    return first, last
+
+
+def height_of(chain: Chain, tag: Tag) -> int:
+    """The height a tag means, even one to come."""
+    if isinstance(tag, int):
+        return tag
+    if isinstance(tag, Named):
+        return 0 if tag is Named.GENESIS else chain.height
+    raise RpcError(INVALID_PARAMS, "fromBlock and toBlock are heights or names; use blockHash for one block")
+
+
+def read_search(value: Json, what: str) -> Search:
+    """Read a filter object."""
+    found = as_object(value, what)
+    block, first, last = (found.get(name) for name in ("blockHash", "fromBlock", "toBlock"))
+    if block is not None and (first is not None or last is not None):
+        raise RpcError(INVALID_PARAMS, f"{what}: give either blockHash or fromBlock and toBlock")
+    return Search(
+        Criteria(_addresses(found.get("address"), what), _topics(found.get("topics"), what)),
+        None if block is None else read_digest(block, f"{what}.blockHash"),
+        Named.HEAD if first is None else read_tag(first, f"{what}.fromBlock"),
+        Named.HEAD if last is None else read_tag(last, f"{what}.toBlock"),
+    )
+
+
+def _addresses(value: Json, what: str) -> frozenset[Address] | None:
+    if value is None or value == []:
+        return None
+    listed = [value] if isinstance(value, str) else as_list(value, f"{what}.address", items_max=ALTERNATIVES_MAX)
+    return frozenset(read_address(each, f"{what}.address") for each in listed)
+
+
+def _topics(value: Json, what: str) -> tuple[frozenset[bytes] | None, ...]:
+    listed = () if value is None else as_list(value, f"{what}.topics", items_max=TOPICS_MAX)
+    return tuple(_topic(each, f"{what}.topics") for each in listed)
+
+
+def _topic(value: Json, what: str) -> frozenset[bytes] | None:
+    if value is None or value == []:
+        return None
+    listed = [value] if isinstance(value, str) else as_list(value, what, items_max=ALTERNATIVES_MAX)
+    # An alternative that is null makes the whole position free.
+    return None if None in listed else frozenset(read_digest(each, what) for each in listed)

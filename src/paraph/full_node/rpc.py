@@ -1,0 +1,198 @@
+"""JSON-RPC 2.0: from a body of bytes to a body of bytes, whatever the bytes are.
+
+It knows nothing of Ethereum: methods come in a table. Error numbers are those of the JSON-RPC 2.0 specification and of
+EIP-1474; every error of ours keeps its stable code in `data`.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+import structlog
+
+from paraph.core.encode import Json, JsonObject, decode
+from paraph.core.errors import Malformed, ParaphError, Rejected, Unavailable
+from paraph.core.limits import JSON_INTEGER_MAX
+
+PARSE_ERROR: Final = -32700
+INVALID_REQUEST: Final = -32600
+METHOD_NOT_FOUND: Final = -32601
+INVALID_PARAMS: Final = -32602
+INTERNAL_ERROR: Final = -32603
+INVALID_INPUT: Final = -32000
+NOT_FOUND: Final = -32001
+UNAVAILABLE: Final = -32002
+REFUSED: Final = -32003
+LIMIT_EXCEEDED: Final = -32005
+REVERTED: Final = 3
+
+BODY_BYTES_MAX: Final = 5 * 1024 * 1024
+"""One request: two of the largest transactions in hex; as much as geth takes."""
+BATCH_MAX: Final = 100
+"""Calls in one batch: web3.py and ethers gather at most 100."""
+ANSWER_BYTES_MAX: Final = 25 * 1024 * 1024
+"""Answers to one batch together: what geth allows."""
+
+Reader: TypeAlias = Callable[[Json, str], object]
+
+_log = structlog.get_logger()
+
+
+class RpcError(Exception):
+    """An error with its JSON-RPC number, the words that clients look for, and data."""
+
+    def __init__(self, number: int, message: str, data: Json = None) -> None:
+        super().__init__(message)
+        self.number: Final = number
+        self.message: Final = message
+        self.data: Final = data
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One method.
+
+    Args:
+        run: called with one value a reader; None for an optional one that was left out or null.
+        readers: how each parameter is read.
+        required: how many of the parameters must be there.
+    """
+
+    run: "Callable[..., Json | Awaitable[Json]]"
+    readers: tuple[Reader, ...] = ()
+    required: int = 0
+
+
+Methods: TypeAlias = Mapping[str, Method]
+
+
+async def answer(methods: Methods, body: bytes) -> bytes:
+    """Answer one body: a call or a batch. Empty when nothing in it wants an answer. Never raises."""
+    try:
+        asked = decode(body, bytes_max=BODY_BYTES_MAX)
+    except Malformed as error:
+        return _failure(None, RpcError(PARSE_ERROR, f"parse error: {error.message}", _told(error)))
+    if not isinstance(asked, list):
+        return await _one(methods, asked)
+    if not 0 < len(asked) <= BATCH_MAX:
+        return _failure(None, RpcError(INVALID_REQUEST, f"invalid request: a batch holds 1 to {BATCH_MAX} calls"))
+    answers: list[bytes] = []
+    room = ANSWER_BYTES_MAX
+    for each in asked:
+        found = await _one(methods, each)
+        if len(found) > room:
+            found = _failure(_id_of(each), RpcError(LIMIT_EXCEEDED, "response too large: ask for less in one batch"))
+        room -= len(found)
+        if found:
+            answers.append(found)
+        await asyncio.sleep(0)  # others are served between the calls of a batch
+    return b"[" + b",".join(answers) + b"]" if answers else b""
+
+
+async def _one(methods: Methods, asked: Json) -> bytes:
+    try:
+        name, params = _call_of(asked)
+        result = await _run(methods, name, params)
+    except RpcError as error:
+        quiet = isinstance(asked, dict) and "id" not in asked and error.number != INVALID_REQUEST
+        return b"" if quiet else _failure(_id_of(asked), error)
+    if isinstance(asked, dict) and "id" not in asked:
+        return b""
+    return _encoded({"jsonrpc": "2.0", "id": _id_of(asked), "result": result})
+
+
+def _call_of(asked: Json) -> tuple[str, list[Json]]:
+    if not isinstance(asked, dict) or asked.get("jsonrpc") != "2.0":
+        raise RpcError(INVALID_REQUEST, 'invalid request: not an object with "jsonrpc": "2.0"')
+    name, params, key = asked.get("method"), asked.get("params"), asked.get("id")
+    if not isinstance(name, str):
+        raise RpcError(INVALID_REQUEST, "invalid request: method must be a string")
+    if isinstance(key, bool | list | dict):
+        raise RpcError(INVALID_REQUEST, "invalid request: id must be a string, a number or null")
+    if params is None:
+        return name, []
+    if isinstance(params, dict):
+        raise RpcError(INVALID_PARAMS, "invalid params: parameters go by position, in an array")
+    if not isinstance(params, list):
+        raise RpcError(INVALID_REQUEST, "invalid request: params must be an array")
+    return name, params
+
+
+async def _run(methods: Methods, name: str, params: list[Json]) -> Json:
+    method = methods.get(name)
+    if method is None:
+        raise RpcError(METHOD_NOT_FOUND, f"the method {name[:80]} does not exist/is not available")
+    values = _read(method, params)
+    try:
+        result = method.run(*values)
+        return await result if isinstance(result, Awaitable) else result
+    except RpcError:
+        raise
+    except ParaphError as error:
+        raise RpcError(_number(error), error.message, _told(error)) from error
+    except Exception as error:
+        # The fault is ours. The caller hears that much and no more; what it was goes to the log.
+        _log.exception("rpc.internal", method=name)
+        raise RpcError(INTERNAL_ERROR, "internal error") from error
+
+
+def _read(method: Method, params: list[Json]) -> list[object]:
+    if len(params) > len(method.readers):
+        raise RpcError(INVALID_PARAMS, f"too many arguments, want at most {len(method.readers)}")
+    values: list[object] = []
+    for index, reader in enumerate(method.readers):
+        given = params[index] if index < len(params) else None
+        if given is None:
+            if index < method.required:
+                raise RpcError(INVALID_PARAMS, f"missing value for required argument {index}")
+            values.append(None)
+            continue
+        try:
+            values.append(reader(given, f"argument {index}"))
+        except Malformed as error:
+            raise RpcError(INVALID_PARAMS, f"invalid argument {index}: {error.message}", _told(error)) from error
+    return values
+
+
+def _number(error: ParaphError) -> int:
+    match error:
+        case Malformed():
+            return INVALID_PARAMS
+        case Rejected():
+            return INVALID_INPUT
+        case Unavailable():
+            return UNAVAILABLE
+        case _:
+            return INTERNAL_ERROR
+
+
+def _told(error: ParaphError) -> JsonObject:
+    """Our error as `data`: numbers that JavaScript would round go as text."""
+    facts: dict[str, Json] = {
+        name: fact if isinstance(fact, int) and abs(fact) <= JSON_INTEGER_MAX else str(fact)
+        for name, fact in error.facts.items()
+    }
+    return {"code": error.code, "message": error.message, "facts": facts}
+
+
+def refusal(number: int, message: str, error: ParaphError) -> RpcError:
+    """An error of ours in the words that clients look for; our own stay in `data`."""
+    return RpcError(number, message, _told(error))
+
+
+def _id_of(asked: Json) -> Json:
+    key = asked.get("id") if isinstance(asked, dict) else None
+    return key if isinstance(key, str | int | float) and not isinstance(key, bool) else None
+
+
+def _failure(key: Json, error: RpcError) -> bytes:
+    told: dict[str, Json] = {"code": error.number, "message": error.message}
+    if error.data is not None:
+        told["data"] = error.data
+    return _encoded({"jsonrpc": "2.0", "id": key, "error": told})
+
+
+def _encoded(value: JsonObject) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()

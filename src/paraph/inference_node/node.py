@@ -1,0 +1,112 @@
+"""The inference node: opens its models, serves its doors, settles what it earns."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+import structlog
+from starlette.applications import Starlette
+
+from paraph.adapters.blobs.folder import FolderBlobs
+from paraph.adapters.http.client import AsyncDriver, Means
+from paraph.adapters.http.server import HttpServer
+from paraph.adapters.store.lmdb import LmdbStore
+from paraph.adapters.system import SystemClock, random_bytes
+from paraph.core.errors import Unavailable
+from paraph.core.ident import ModelId
+from paraph.core.keys import PrivateKey
+from paraph.flows.ports import Clock
+from paraph.flows.serve import Identity
+from paraph.inference_node import inference_protocol, native, openai
+from paraph.inference_node.config import Config
+from paraph.inference_node.ledger import LedgerView
+from paraph.inference_node.models import Served, open_model
+from paraph.inference_node.outbox import Outbox
+from paraph.inference_node.service import Service
+from paraph.inference_node.settler import Settler
+
+log = structlog.get_logger("paraph.node")
+
+
+@dataclass(slots=True)
+class InferenceNode:
+    """A node that can be started and stopped.
+
+    Args:
+        config: how it runs.
+        key: the hot key: signs receipts, and pays the gas of settlements.
+        clock: stamps receipts.
+    """
+
+    config: Config
+    key: PrivateKey
+    clock: Clock = field(default_factory=SystemClock)
+    _models: dict[ModelId, Served] = field(default_factory=dict)
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    _store: LmdbStore | None = None
+    _driver: AsyncDriver | None = None
+    _server: HttpServer | None = None
+    service: Service | None = None
+    settler: Settler | None = None
+
+    async def start(self) -> str:
+        """Open models, listen, and begin to settle. Returns the base URL.
+
+        Raises:
+            Unavailable, Rejected, Malformed: a model, the store or the port cannot be used.
+        """
+        config = self.config
+        blobs = FolderBlobs(config.home / "blobs")
+        for manifest in config.manifests:
+            served = await open_model(
+                blobs, manifest, config.home / "models", slots=config.slots, threads=config.threads
+            )
+            self._models[served.model_id] = served
+            log.info("model ready", name=manifest.name, id=served.model_id.hex(), engine=served.engine.profile.engine)
+        self._store = LmdbStore(config.home / "outbox")
+        self._driver = AsyncDriver(Means(config.rpc_url, self.clock.now_ms, random_bytes, self.key.sign))
+        outbox = Outbox(self._store)
+        identity = Identity(config.trust.chain_id, config.operator, self.key)
+        ledger = LedgerView(self._driver, config.trust, self.clock)
+        self.service = Service(identity, self._models, ledger, outbox, self.clock)
+        self.settler = Settler(self._driver, self.service, outbox, config.settle_interval_ms / 1000)
+        app = Starlette(
+            routes=[
+                *native.routes(self.service),
+                *openai.routes(self.service),
+                *inference_protocol.routes(self.service),
+            ]
+        )
+        self._server = HttpServer(app, config.host, config.port)
+        url = await self._server.start()
+        self._tasks = [
+            asyncio.create_task(self.settler.run()),
+            asyncio.create_task(self.settler.heartbeat(config.heartbeat_interval_s)),
+            asyncio.create_task(self._watch_outbox(outbox)),
+        ]
+        return url
+
+    async def stop(self) -> None:
+        """Finish what runs, then close everything. Pending receipts stay in the outbox for the next start."""
+        if self._server is not None:
+            await self._server.stop()
+        if self.service is not None:
+            await self.service.drain()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for served in self._models.values():
+            await served.engine.close()
+        if self._driver is not None:
+            await self._driver.close()
+        if self._store is not None:
+            self._store.close()
+
+    async def _watch_outbox(self, outbox: Outbox) -> None:
+        """While the outbox fails, try it now and then, so that the node serves again when there is room."""
+        while True:
+            await asyncio.sleep(1)
+            if outbox.failure is not None:
+                try:
+                    await outbox.probe()
+                except Unavailable as error:
+                    log.warning("outbox fails", reason=error.message)

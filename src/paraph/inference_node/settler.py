@@ -1,0 +1,102 @@
+"""The settler: brings what is pending in the outbox to the ledger, batch by batch, until it is done.
+
+It keeps no state of its own. After any kill it starts again from the outbox; the ledger makes it once.
+"""
+
+import asyncio
+from typing import Final
+
+import structlog
+
+from paraph.adapters.http.client import AsyncDriver
+from paraph.core.amount import Wei
+from paraph.core.errors import ParaphError
+from paraph.core.ident import Address
+from paraph.flows.effect import Flow
+from paraph.flows.settle import Outcome, Owed, settle
+from paraph.flows.transact import Sent, transact
+from paraph.inference_node.outbox import Entry, Outbox, place_of
+from paraph.inference_node.service import Service
+from paraph.ledger.rooms.nodes.calls import CONTRACT as NODES
+
+BATCH_MAX: Final = 400
+"""Receipts in a batch: 400 take about 15 million gas, half a block."""
+BACKOFF_S_MAX: Final = 30.0
+
+log = structlog.get_logger("paraph.settler")
+
+
+class Settler:
+    """Settles a service's answers.
+
+    Args:
+        driver: reaches the full node, and signs with the hot key, which pays the gas.
+        service: told what is settled.
+        outbox: what is pending.
+        interval_s: how often it looks.
+    """
+
+    def __init__(self, driver: AsyncDriver, service: Service, outbox: Outbox, interval_s: float) -> None:
+        self._driver = driver
+        self._service = service
+        self._outbox = outbox
+        self._interval_s = interval_s
+
+    async def run(self) -> None:
+        """Settle until cancelled. What fails is tried again, less and less often."""
+        wait_s = self._interval_s
+        while True:
+            await asyncio.sleep(wait_s)
+            try:
+                done = await self.settle_pending()
+                wait_s = 0 if done == BATCH_MAX else self._interval_s
+            except ParaphError as error:
+                wait_s = min(max(wait_s, 0.5) * 2, BACKOFF_S_MAX)
+                log.warning("settlement failed", code=error.code, reason=error.message, again_in_s=wait_s)
+
+    async def settle_pending(self) -> int:
+        """Settle one batch; returns how many receipts left the outbox.
+
+        Raises:
+            Rejected, Unavailable: the ledger could not be used; everything is still pending.
+        """
+        entries = self._outbox.pending(BATCH_MAX)
+        if not entries:
+            return 0
+        identity = self._service.identity
+        owed = [Owed(entry.request, entry.answer.receipt) for entry in entries]
+        outcomes = await self._driver.run(settle(identity.chain_id, identity.key.address, owed))
+        by_place = {entry.place: entry for entry in entries}
+        done = 0
+        for outcome in outcomes:
+            place = place_of(outcome.payer, outcome.key)
+            if outcome.final and place in by_place:
+                await self._close(by_place[place], outcome)
+                done += 1
+        log.info(
+            "settled",
+            receipts=sum(each.settled for each in outcomes),
+            refused=sum(not each.settled for each in outcomes),
+        )
+        return done
+
+    async def heartbeat(self, every_s: float) -> None:
+        """Tell the ledger that the node lives, until cancelled."""
+        while True:
+            try:
+                await self._driver.run(self._beat())
+            except ParaphError as error:
+                log.warning("heartbeat failed", code=error.code, reason=error.message)
+            await asyncio.sleep(every_s)
+
+    def _beat(self) -> Flow[Sent]:
+        identity = self._service.identity
+        data = NODES.method("heartbeat").call()
+        return transact(identity.chain_id, Address(identity.key.address), NODES.address, Wei(0), data)
+
+    async def _close(self, entry: Entry, outcome: Outcome) -> None:
+        word = "settled" if outcome.settled else "refused"
+        await self._outbox.close_entry(entry.place, f"{word} {outcome.reason}")
+        self._service.settled(outcome.payer, entry.answer.receipt.receipt.price)
+        if not outcome.settled:
+            log.warning("receipt refused", payer=outcome.payer.hex(), key=outcome.key.hex(), reason=outcome.reason)

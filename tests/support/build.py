@@ -1,0 +1,292 @@
+"""A complete, valid bundle and its trust file, made from fixed keys with no server, no clock and no chance.
+
+`build("text")` is an answer that verifies. Every part can be replaced before it is signed, so a test says what is
+false in its world and everything else stays true: `build(receipt={"price": 1})` is an honestly signed wrong price.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Final, Literal, TypeAlias
+
+from paraph.core import merkle
+from paraph.core.amount import Wei
+from paraph.core.digest import sha256
+from paraph.core.encode import Json, JsonObject
+from paraph.core.ident import Digest, RequestKey, to_hex
+from paraph.core.keys import PrivateKey
+from paraph.core.smt import EMPTY, StateProof
+from paraph.core.tensor import Tensor
+from paraph.ledger.tree import prove, update
+from paraph.proofs.bundle import Answer, Bundle, Chain, Proved, Settled
+from paraph.proofs.check import SIGNATURE_EVIDENCE, given_of, units
+from paraph.proofs.header import Header, SignedHeader
+from paraph.proofs.manifest import Manifest, ModelFile
+from paraph.proofs.policy import Trust
+from paraph.proofs.profile import EngineProfile
+from paraph.proofs.receipt import (
+    NO_SOURCES,
+    NO_STREAM,
+    Receipt,
+    SignedReceipt,
+    evidence_digest,
+    given_digest,
+    response_digest,
+)
+from paraph.proofs.records import Batch, Model, NodeKey, Price, batch_key, model_key, node_key_key, price_key
+from paraph.proofs.request import Layer, Request, SignedRequest, body_digest
+
+Kind: TypeAlias = Literal["text", "tensor"]
+KINDS: Final[tuple[Kind, ...]] = ("text", "tensor")
+Changes: TypeAlias = Mapping[str, object]
+
+
+def key_of(name: str) -> PrivateKey:
+    """The private key that a name stands for in tests: anyone can know it."""
+    return PrivateKey(sha256(b"paraph test key of " + name.encode()))
+
+
+PAYER: Final = key_of("payer")
+OPERATOR: Final = key_of("operator")
+HOT: Final = key_of("hot")
+PRODUCER: Final = key_of("producer")
+OWNER: Final = key_of("owner")
+STRANGER: Final = key_of("stranger")
+
+CHAIN_ID: Final = 31_337
+GENESIS: Final = sha256(b"the genesis of tests")
+NOW_S: Final = 1_750_000_000
+HEIGHT: Final = 12
+BATCH: Final = 3
+TRUST: Final = Trust("test", CHAIN_ID, GENESIS, (PRODUCER.address,), devnet=True)
+
+
+@dataclass(slots=True)
+class Tree:
+    """A state tree with its nodes in memory, as a store would keep them."""
+
+    root: Digest = EMPTY
+    nodes: dict[bytes, bytes] = field(default_factory=dict)
+
+    def put(self, changes: Mapping[bytes, bytes | None]) -> None:
+        """Apply one block's changes."""
+        done = update(self.nodes.get, self.root, changes)
+        for node in done.stale:
+            del self.nodes[node]
+        self.nodes.update(done.added)
+        self.root = done.root
+
+    def prove(self, key: bytes) -> StateProof:
+        """The proof of what `key` holds, or that it holds nothing."""
+        return prove(self.nodes.get, self.root, key)
+
+
+def manifest_of(kind: Kind) -> Manifest:
+    """The manifest of the model that answers."""
+    name = "model.gguf" if kind == "text" else "model.onnx"
+    files = (ModelFile("README.md", 120, sha256(b"readme")), ModelFile(name, 4096, sha256(name.encode())))
+    return Manifest(f"test/{kind}", kind, "invariant", files)
+
+
+def body_of(kind: Kind) -> dict[str, Json]:
+    """An effective request."""
+    model = to_hex(manifest_of(kind).model_id())
+    if kind == "tensor":
+        tensor = Tensor("x", "FP32", (2, 3), bytes(range(24)))
+        return {"kind": "infer", "model": model, "inputs": [tensor.as_json()], "outputs": ["label"]}
+    messages: list[Json] = [
+        {"role": "system", "content": "Answer in one word."},
+        {"role": "user", "content": 'Où est la "tour"?\n\x0b🗼'},
+    ]
+    return {
+        "kind": "chat",
+        "model": model,
+        "messages": messages,
+        "max_tokens": 16,
+        "temperature": 0.7,
+        "seed": 42,
+        "stop": [],
+        "logprobs": True,
+    }
+
+
+def given_of_kind(kind: Kind) -> Json:
+    """What the engine was given: text and token ids, or nothing beyond the tensors of the body."""
+    if kind == "tensor":
+        return None
+    return {"text": "<|system|>Answer in one word.<|user|>Où est …", "token_ids": [1, 15, 2048, 7]}
+
+
+def response_of(kind: Kind) -> dict[str, Json]:
+    """The whole response."""
+    if kind == "tensor":
+        label = Tensor("label", "INT64", (2,), (7).to_bytes(8, "little") * 2)
+        return {"kind": "tensors", "outputs": [label.as_json()]}
+    return {
+        "kind": "text",
+        "text": "Paris.",
+        "token_ids": [9, 10],
+        "logprobs": [{"token": "Paris", "logprob": -0.25, "top_logprobs": []}],
+        "tool_calls": [],
+        "finish_reason": "stop",
+        "usage": {"input_tokens": 4, "output_tokens": 2},
+    }
+
+
+def profile_of(kind: Kind) -> EngineProfile:
+    """The engine profile."""
+    text = kind == "text"
+    return EngineProfile(
+        engine="llama.cpp" if text else "onnxruntime",
+        engine_version="1.2.3",
+        isa="x86_64-avx2",
+        threads=4,
+        optimisation="" if text else "extended",
+        batch_class="invariant",
+        flash_attention="off" if text else "",
+        kv_type="f16" if text else "",
+        chat_template_digest=to_hex(sha256(b"template")) if text else "",
+        sampler="top_k;top_p;min_p;temperature" if text else "",
+        bit_exact="yes",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A bundle, the trust file that it verifies under, and the state it is proved against."""
+
+    bundle: Bundle
+    trust: Trust
+    tree: Tree
+    batch: tuple[Receipt, ...]
+
+
+def build(
+    kind: Kind = "text",
+    *,
+    settled: bool = True,
+    body: JsonObject | None = None,
+    given: Json = "as usual",
+    response: JsonObject | None = None,
+    profile: EngineProfile | None = None,
+    evidence: JsonObject = SIGNATURE_EVIDENCE,
+    request: Changes = {},
+    receipt: Changes = {},
+    node_key: Changes = {},
+    model: Changes = {},
+    price: Changes = {},
+    header: Changes = {},
+    trust: Changes = {},
+    payer: PrivateKey = PAYER,
+    hot: PrivateKey = HOT,
+    producer: PrivateKey = PRODUCER,
+) -> Case:
+    """A bundle in which everything is true but for what is changed here; what is changed is signed all the same.
+
+    Args:
+        kind: what is asked and answered.
+        settled: False for an answer that is not in a batch yet.
+        body, given, response, profile, evidence: replaced whole; their digests and units follow.
+        request, receipt, header: fields replaced before signing.
+        node_key, model, price: fields of the ledger's records, replaced before the state is made.
+        trust: fields of the trust file.
+        payer, hot, producer: who signs the request, the receipt and the header.
+    """
+    body = body_of(kind) if body is None else body
+    given = given_of_kind(kind) if given == "as usual" else given
+    response = response_of(kind) if response is None else response
+    profile = profile or profile_of(kind)
+    model_id = manifest_of(kind).model_id()
+    schedule = replace(Price(10**15, 2 * 10**12, 5 * 10**12, 0), **price)  # type: ignore[arg-type]
+
+    asked = Request(
+        key=RequestKey(sha256(b"request key of " + kind.encode())),
+        payer=PAYER.address,
+        node=OPERATOR.address,
+        model_id=model_id,
+        body_digest=body_digest(body),
+        layer=Layer.SIGNATURE,
+        max_price=Wei(10**16),
+        deadline=NOW_S + 600,
+    )
+    asked = replace(asked, **request)  # type: ignore[arg-type]
+    signed = SignedRequest(CHAIN_ID, asked, payer.sign(asked.signing_digest(CHAIN_ID)))
+
+    input_units, output_units = units(body, response)
+    made = Receipt(
+        request_key=asked.key,
+        request_hash=asked.hash(),
+        payer=asked.payer,
+        node=asked.node,
+        signer=HOT.address,
+        model_id=asked.model_id,
+        given_digest=given_digest(given_of(body, given)),
+        response_digest=response_digest(response),
+        stream_digest=NO_STREAM,
+        profile_digest=profile.digest(),
+        sources_root=NO_SOURCES,
+        layer=asked.layer,
+        evidence_digest=evidence_digest(evidence),
+        input_units=input_units,
+        output_units=output_units,
+        price_version=1,
+        price=Wei(schedule.of(input_units, output_units)),
+        height=HEIGHT - 2,
+        started_ms=NOW_S * 1000,
+        ended_ms=NOW_S * 1000 + 250,
+    )
+    made = replace(made, **receipt)  # type: ignore[arg-type]
+    answer = Answer(
+        given, response, profile, evidence, SignedReceipt(made, hot.sign(made.signing_digest(CHAIN_ID)))
+    )
+
+    others = [replace(made, request_key=RequestKey(sha256(name))) for name in (b"before", b"after")]
+    batch = (others[0], made, others[1])
+    leaves = [each.hash() for each in batch]
+    key_record = replace(NodeKey(OPERATOR.address, 2, 0), **node_key)  # type: ignore[arg-type]
+    model_record = Model(OWNER.address, manifest_of(kind).digest(), f"test/{kind}", kind, 500, 0b001, 1, 4)
+    model_record = replace(model_record, **model)  # type: ignore[arg-type]
+    state: dict[bytes, bytes | None] = {b"accounts/" + bytes((each,)): bytes((each, 1)) for each in range(12)}
+    state |= {
+        node_key_key(HOT.address): key_record.encode(),
+        model_key(model_id): model_record.encode(),
+        price_key(model_id, 1): schedule.encode(),
+        batch_key(BATCH): Batch(merkle.root(leaves), len(leaves), HEIGHT - 1, NOW_S + 5).encode(),
+    }
+    tree = Tree()
+    tree.put(state)
+
+    def proved(key: bytes) -> Proved:
+        return Proved(state[key] or b"", tree.prove(key))
+
+    head = Header(
+        chain_id=CHAIN_ID,
+        genesis=GENESIS,
+        height=HEIGHT,
+        time_s=NOW_S + 6,
+        parent=sha256(b"parent"),
+        proposer=PRODUCER.address,
+        state_root=tree.root,
+        transactions_root=sha256(b"transactions"),
+        results_root=sha256(b"results"),
+        gas_used=21_000,
+        gas_limit=60_000_000,
+        base_fee=10**9,
+    )
+    head = replace(head, **header)  # type: ignore[arg-type]
+    place = Settled(BATCH, 1, merkle.inclusion_proof(leaves, 1), proved(batch_key(BATCH)))
+    chain = Chain(
+        SignedHeader(head, producer.sign(head.hash())),
+        proved(node_key_key(HOT.address)),
+        proved(model_key(model_id)),
+        proved(price_key(model_id, 1)),
+        place if settled else None,
+    )
+    pinned = replace(TRUST, **trust)  # type: ignore[arg-type]
+    return Case(Bundle(signed, body, answer, chain), pinned, tree, batch)
+
+
+@cache
+def valid(kind: Kind = "text", *, settled: bool = True) -> Case:
+    """`build(kind, settled=settled)`, made once: for tests that only read it."""
+    return build(kind, settled=settled)

@@ -1,0 +1,213 @@
+"""The solo engine over a real chain: what it puts in blocks, what it keeps for later, and what it drops."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from tests.support_ledger.world import ALICE, BOB, CAROL, GOVERNOR
+from tests.unit.full_node.world import GWEI, Desk, calling, transfer
+
+from paraph.adapters.solo.engine import GATHER_S
+from paraph.core.errors import Rejected
+from paraph.core.keys import PrivateKey
+from paraph.full_node.chain import NONCE_AHEAD_MAX
+from paraph.ledger.genesis import Genesis
+
+SHORT = 20 * GATHER_S
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+def code(desk: Desk, raw: bytes) -> str:
+    with pytest.raises(Rejected) as caught:
+        desk.engine.submit(raw)
+    return caught.value.code
+
+
+def work(desk: Desk, *raw: bytes, seconds: float = SHORT) -> None:
+    """Let the engine run while transactions come in."""
+
+    async def scene() -> None:
+        running = asyncio.create_task(desk.engine.run())
+        for each in raw:
+            desk.engine.submit(each)
+        await asyncio.sleep(seconds)
+        running.cancel()
+
+    asyncio.run(scene())
+
+
+def test_block_of_what_waits(desk: Desk) -> None:
+    """What waits goes into one block, and then waits no more."""
+    work(desk, *(transfer(nonce) for nonce in range(5)))
+
+    assert desk.chain.height == 1
+    assert [result.status for result in desk.chain.head.results] == [1] * 5
+    assert len(desk.engine.mempool) == 0
+
+
+def test_no_block_of_nothing(desk: Desk) -> None:
+    """On demand, nothing ready makes no block: not when nothing waits, not when only a gap does."""
+    work(desk)
+    work(desk, transfer(3))
+
+    assert desk.chain.height == 0
+    assert len(desk.engine.mempool) == 1
+
+
+def test_interval_makes_blocks_of_nothing() -> None:
+    """At an interval, a block comes whether or not something waits."""
+    desk = Desk()
+    desk.engine._interval_s = GATHER_S
+
+    work(desk)
+
+    assert desk.chain.height >= 3
+
+
+def test_gap_filled_later(desk: Desk) -> None:
+    """Transactions sent ahead go in when the one before them comes."""
+    work(desk, transfer(2), transfer(1))
+    work(desk, transfer(0))
+
+    assert desk.chain.next_nonce(ALICE.address) == 3
+
+
+def test_stale_nonce_is_refused(desk: Desk) -> None:
+    """A nonce that was used is refused."""
+    desk.settle(transfer(0))
+
+    assert code(desk, transfer(0)) == "tx.nonce"
+
+
+def test_far_nonce_is_refused(desk: Desk) -> None:
+    """A nonce may be so far ahead, and not one further."""
+    desk.engine.submit(transfer(NONCE_AHEAD_MAX))
+
+    assert code(desk, transfer(NONCE_AHEAD_MAX + 1)) == "tx.nonce"
+
+
+@pytest.mark.parametrize("nonce", [0, 1])
+def test_poor_sender_takes_no_place(desk: Desk, nonce: int) -> None:
+    """Who could not pay in turn cannot queue ahead of it either."""
+    poor = PrivateKey(b"\7" * 32)
+
+    assert code(desk, transfer(nonce, sender=poor)) == "tx.funds"
+    assert code(desk, transfer(nonce, fee=GWEI // 2, tip=1)) == "tx.fee"
+
+
+def test_more_gas_than_a_block_has_is_refused(desk: Desk) -> None:
+    """What no block can hold does not wait for one."""
+    assert code(desk, transfer(0, gas=30_000_001)) == "tx.gas_block"
+
+    desk.engine.submit(transfer(0, gas=30_000_000))
+
+
+def test_full_block_leaves_the_rest_for_the_next(desk: Desk) -> None:
+    """What finds no room in a block is in the next, and is no part of the first."""
+    work(desk, *(transfer(nonce, gas=12_000_000) for nonce in range(5)))
+
+    sizes = [len(block.transactions) for block in desk.chain.blocks(1, 9)]
+    assert sizes == [2, 2, 1]
+
+
+def test_block_holds_nothing_skipped(desk: Desk) -> None:
+    """A transaction that could pay when it came and cannot now is dropped; its bytes are in no block."""
+    everything = int(desk.result("eth_getBalance", "0x" + ALICE.address.hex()), 16) - 2 * 10**16
+    drain = calling(0, "Opg", "transfer", CAROL.address, everything)
+    later = [transfer(nonce, value=10**17) for nonce in range(1, 4)]
+
+    work(desk, drain, *later)
+
+    assert [len(block.transactions) for block in desk.chain.blocks(1, 9)] == [1]
+    assert [result.status for result in desk.chain.head.results] == [1]
+    assert desk.engine.mempool.get(desk.engine._application.check(transfer(1)).hash) is None
+
+
+def test_waits_for_the_base_fee_to_fall() -> None:
+    """What paid enough when it came, and too little now, goes in when the base fee has fallen again."""
+    desk = Desk()
+    burner = [transfer(nonce, gas=29_000_000, data=b"\1" * 900_000, fee=50 * GWEI) for nonce in range(6)]
+    for raw in burner:
+        desk.engine.submit(raw)
+    desk.engine.submit(transfer(0, sender=BOB, fee=GWEI + GWEI // 10, tip=0))
+
+    work(desk, transfer(0, sender=CAROL, fee=90 * GWEI, tip=80 * GWEI), seconds=2)
+
+    assert desk.chain.next_nonce(ALICE.address) == 6
+    assert desk.chain.next_nonce(BOB.address) == 1
+    assert max(block.header.base_fee for block in desk.chain.blocks(1, 99)) > GWEI + GWEI // 10
+
+
+def test_base_fee_floor_ends_the_waiting() -> None:
+    """When even the least base fee is too much, no more empty blocks are made."""
+    desk = Desk()
+    desk.engine.submit(transfer(0, fee=GWEI, tip=0))
+    governor = calling(0, "Params", "set", "base_fee_min_wei", 2 * GWEI, sender=GOVERNOR)
+
+    work(desk, governor)
+
+    assert desk.chain.next_nonce(ALICE.address) + desk.chain.height <= 4
+    work(desk, transfer(1, sender=GOVERNOR, fee=9 * GWEI))
+    work(desk, transfer(1, fee=GWEI, tip=0)) if False else None
+    assert desk.chain.height <= 8
+
+
+def test_produced_wakes_who_waits(desk: Desk) -> None:
+    """Who waits for a block hears of it; without one, the wait ends in time."""
+
+    async def scene() -> tuple[float, float]:
+        loop = asyncio.get_running_loop()
+        running = asyncio.create_task(desk.engine.run())
+        began = loop.time()
+        await desk.engine.produced(0.05)
+        idle = loop.time() - began
+        desk.engine.submit(transfer(0))
+        await desk.engine.produced(10)
+        running.cancel()
+        return idle, loop.time() - began - idle
+
+    idle, busy = asyncio.run(scene())
+
+    assert idle >= 0.04
+    assert busy < 5
+    assert desk.chain.height == 1
+
+
+def test_preview_keeps_nothing(desk: Desk) -> None:
+    """A preview changes nothing; the block made after it is the block it showed."""
+    before = desk.chain.dump()
+    time_s = desk.clock.now_ms() // 1000
+
+    preview = desk.chain.preview(time_s, (transfer(0), transfer(0), transfer(1)))
+
+    assert desk.chain.dump() == before
+    assert [result.status for result in preview.results] == [1, 2, 1]
+    applied = desk.chain.commit(time_s, (transfer(0), transfer(1)))
+    fresh = Desk().chain.commit(time_s, (transfer(0), transfer(1)))
+    assert applied == fresh
+
+
+def test_preview_of_another_block_is_not_used(desk: Desk) -> None:
+    """A block that differs from the one previewed is applied afresh."""
+    time_s = desk.clock.now_ms() // 1000
+    desk.chain.preview(time_s, (transfer(0),))
+
+    applied = desk.chain.commit(time_s, (transfer(0), transfer(1)))
+
+    assert [result.status for result in applied.results] == [1, 1]
+
+
+def network(**parameters: int) -> Genesis:
+    found = Desk().chain.genesis
+    return replace(found, parameters=parameters)
+
+
+def test_gas_limit_of_the_network_counts() -> None:
+    """A network with smaller blocks refuses what is too large for them."""
+    desk = Desk(network(gas_limit=1_000_000))
+
+    assert code(desk, transfer(0, gas=1_000_001)) == "tx.gas_block"

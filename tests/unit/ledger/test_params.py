@@ -1,0 +1,103 @@
+"""Parameters: who changes them, within which bounds, and that they never contradict each other."""
+
+import pytest
+
+from paraph.core.amount import BPS
+from paraph.core.ident import ZERO_ADDRESS
+from paraph.core.limits import REQUEST_LIFETIME_S_MAX
+from paraph.ledger.rooms.params.types import (
+    CLOCK_DRIFT_S,
+    PARAMETERS,
+    ROYALTY_BPS_MAX,
+    SETTLE_WINDOW_S,
+    STAKERS_BPS,
+    TREASURY_BPS,
+    WITHDRAW_DELAY_S,
+    inconsistencies,
+)
+from tests.support_ledger.world import ALICE, GOVERNOR, World, code, events
+
+DEFAULTS = {name: parameter.default for name, parameter in PARAMETERS.items()}
+
+
+def test_defaults_are_in_force() -> None:
+    """Every parameter that was never set has its default."""
+    world = World.new()
+
+    assert world.view("Params", "names") == tuple(PARAMETERS)
+    assert {name: world.view("Params", "get", name) for name in PARAMETERS} == DEFAULTS
+    assert inconsistencies(DEFAULTS) == []
+
+
+def test_the_governor_sets() -> None:
+    """The governor's change is in force for the next call, and an event says what it was before."""
+    world = World.new()
+
+    result = world.must(GOVERNOR, "Params", "set", "stakers_bps", 0)
+
+    assert world.view("Params", "get", "stakers_bps") == 0
+    assert events(result) == [("ParameterChanged", ("stakers_bps", 500, 0))]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "refusal"),
+    [
+        ("unknown", 1, "params.name"),
+        ("", 1, "params.name"),
+        ("stakers_bps", 2_001, "params.bounds"),
+        ("gas_limit", 999_999, "params.bounds"),
+        ("settle_window_s", 86_400, "params.bounds"),
+        ("gas_limit", 2**256 - 1, "params.bounds"),
+    ],
+)
+def test_refused(name: str, value: int, refusal: str) -> None:
+    """An unknown name, a value out of bounds and a contradiction are refused, and nothing changes."""
+    world = World.new()
+
+    assert code(world.call(GOVERNOR, "Params", "set", name, value)) == refusal
+    assert {name: world.view("Params", "get", name) for name in PARAMETERS} == DEFAULTS
+
+
+def test_nobody_else_sets() -> None:
+    """No other account changes a parameter; where the governor is zero, nobody does."""
+    assert code(World.new().call(ALICE, "Params", "set", "stakers_bps", 1)) == "params.governor"
+    frozen = World.new(governor=ZERO_ADDRESS)
+    assert code(frozen.call(GOVERNOR, "Params", "set", "stakers_bps", 1)) == "params.governor"
+    assert frozen.view("Params", "governor") == ZERO_ADDRESS
+
+
+def test_unknown_name_is_shown_in_ascii() -> None:
+    """A refusal quotes the caller in ASCII: what else is printable differs between versions of Unicode."""
+    world = World.new()
+
+    result = world.call(ALICE, "Params", "get", "caf\u00e9\U0001fadc")
+
+    assert code(result) == "params.name"
+    assert r"'caf\xe9\U0001fadc'" in result.error
+    assert result.error.isascii()
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_bounds_are_inclusive(name: str) -> None:
+    """Each bound is allowed and one past it is not."""
+    parameter = PARAMETERS[name]
+    others = DEFAULTS | {SETTLE_WINDOW_S.name: SETTLE_WINDOW_S.low, WITHDRAW_DELAY_S.name: WITHDRAW_DELAY_S.high}
+    low = max(parameter.low, REQUEST_LIFETIME_S_MAX + 600 + 60 + 1 if name == WITHDRAW_DELAY_S.name else 0)
+
+    for value in (low, parameter.high):
+        assert inconsistencies(others | {name: value}) == []
+    for value in (low - 1, parameter.high + 1):
+        assert len(inconsistencies(others | {name: value})) >= 1
+
+
+def test_escrow_outlives_every_receipt() -> None:
+    """Escrow leaves only after the last second in which a receipt begun before could be settled."""
+    most = REQUEST_LIFETIME_S_MAX + SETTLE_WINDOW_S.default + CLOCK_DRIFT_S.default
+
+    assert len(inconsistencies(DEFAULTS | {WITHDRAW_DELAY_S.name: most})) == 1
+    assert inconsistencies(DEFAULTS | {WITHDRAW_DELAY_S.name: most + 1}) == []
+
+
+def test_parts_of_a_price_are_at_most_the_whole() -> None:
+    """Even at all upper bounds the parts of a price leave the operator nothing less than nothing."""
+    assert STAKERS_BPS.high + TREASURY_BPS.high + ROYALTY_BPS_MAX.high <= BPS

@@ -1,0 +1,78 @@
+"""The root of state: the same on every machine, and different for any difference."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from paraph.core.ident import ZERO_DIGEST
+from paraph.core.smt import proves
+from paraph.ledger.tree import prove, update
+from tests.support_ledger.world import World
+
+PRINT_ROOT = (
+    "from tests.support_ledger.world import World\n"
+    "from paraph.core.ident import ZERO_DIGEST\n"
+    "from paraph.ledger.tree import update\n"
+    "world = World.whole()\n"
+    "results = [result.encode().hex() for result in world.last.results]\n"
+    "print(update({}.get, ZERO_DIGEST, world.state).root.hex(), results)\n"
+)
+
+
+def rooted(state: dict[bytes, bytes]) -> bytes:
+    return update({}.get, ZERO_DIGEST, state).root
+
+
+@pytest.mark.parametrize("flags", [[], ["-O"]], ids=["plain", "optimised"])
+def test_hash_seed_is_of_no_account(flags: list[str]) -> None:
+    """Interpreters with other hash seeds reach the same root and the same results from the same blocks."""
+    found = set()
+    for seed in ("0", "1", "4242"):
+        environment = os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        done = subprocess.run(
+            [sys.executable, *flags, "-c", PRINT_ROOT],
+            capture_output=True,
+            text=True,
+            env=environment,
+            timeout=60,
+            check=True,
+        )
+        found.add(done.stdout.split()[0] if flags else done.stdout)
+
+    assert len(found) == 1
+    assert next(iter(found)).startswith(rooted(World.whole().state).hex())
+
+
+def test_every_value_is_under_the_root() -> None:
+    """Whatever value of state is changed, removed or added, the root is another."""
+    state = World.whole().state
+    seen = {rooted(state)}
+    for key, value in sorted(state.items()):
+        seen.add(rooted(state | {key: bytes((value[0] ^ 1,)) + value[1:]}))
+        seen.add(rooted({other: each for other, each in state.items() if other != key}))
+        seen.add(rooted(state | {key + b"\0": value}))
+
+    assert len(seen) == 1 + 3 * len(state)
+
+
+def test_every_key_is_provable() -> None:
+    """Each key has a proof of its value, which proves no other value and no absence; an absent key has a proof too."""
+    state = World.whole().state
+    made = update({}.get, ZERO_DIGEST, state)
+    for key, value in sorted(state.items()):
+        proof = prove(made.added.get, made.root, key)
+        assert proves(made.root, key, value, proof)
+        assert not proves(made.root, key, value + b"\0", proof)
+        assert not proves(made.root, key, None, proof)
+        absent = prove(made.added.get, made.root, key + b"\0")
+        assert proves(made.root, key + b"\0", None, absent)
+        assert not proves(made.root, key + b"\0", value, absent)
+
+
+def test_the_state_has_every_kind_of_key() -> None:
+    """The state that these tests go through holds keys of every room."""
+    kinds = {key.split(b"/")[0] for key in World.whole().state}
+
+    assert kinds == {b"accounts", b"chain", b"escrow", b"models", b"nodes", b"params", b"settlement"}

@@ -1,0 +1,17 @@
+// The hash functions, and digests under a domain tag (docs/spec/encoding.md).
+import { sha256 as sha2 } from '@noble/hashes/sha2.js';
+import { keccak_256 } from '@noble/hashes/sha3.js';
+import { concat, utf8 } from './bytes.js';
+
+export function sha256(...parts) {
+  return sha2(concat(...parts));
+}
+
+export function keccak256(...parts) {
+  return keccak_256(concat(...parts));
+}
+
+export function tagged(tag, ...parts) {
+  const prefix = sha256(utf8(tag));
+  return sha256(prefix, prefix, ...parts);
+}

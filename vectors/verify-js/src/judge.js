@@ -1,0 +1,140 @@
+// The numbered check of docs/spec/verdict.md: from a bundle and a trust file to claims.
+import { equal } from './bytes.js';
+import { sha256, tagged } from './digest.js';
+import { Malformed } from './errors.js';
+import { headerHash, receiptHash, receiptSigningDigest, requestHash, requestSigningDigest } from './formats.js';
+import { asList, canonical } from './json.js';
+import { signedBy } from './keys.js';
+import { batchKey, modelKey, nodeKeyKey, priceKey, readRecord } from './records.js';
+import { proves, rootFromInclusion } from './trees.js';
+
+const NO_SOURCES = new Uint8Array(32);
+const claim = (code, holds) => ({ code, outcome: holds ? 'PASS' : 'FAIL' });
+
+export function judge(bundle, trust) {
+  const { request, receipt, chain } = bundle;
+  const header = chain.header;
+  const believed = header.chain_id === trust.chain_id && equal(header.genesis, trust.genesis);
+  const producer = trust.producers.some((each) => signedBy(each, headerHash(header), header.signature));
+  const asked = signedBy(request.payer, requestSigningDigest(request), request.signature);
+  const signed = signedBy(receipt.signer, receiptSigningDigest(receipt, trust.chain_id), receipt.signature);
+  const bodyDigest = tagged('paraph/request-body/1', canonical(bundle.body));
+  const claims = [
+    claim('request.signature', request.chain_id === trust.chain_id && asked), // 1
+    claim('request.body', equal(bodyDigest, request.body_digest)), // 2
+    claim('receipt.request', answers(receipt, request)), // 3
+    claim('receipt.signature', signed), // 4
+    claim('receipt.digests', digestsHold(bundle)), // 5
+    claim('evidence.layer', evidenceHolds(bundle)), // 6
+    claim('header.signature', believed && producer), // 8
+    ...registry(bundle), // 9 and 7
+    settlement(chain, receipt), // 10
+  ];
+  return { verified: claims.every((each) => each.outcome !== 'FAIL'), claims };
+}
+
+function answers(receipt, request) {
+  return (
+    equal(receipt.request_hash, requestHash(request)) &&
+    equal(receipt.request_key, request.key) &&
+    equal(receipt.payer, request.payer) &&
+    equal(receipt.node, request.node) &&
+    equal(receipt.model_id, request.model_id) &&
+    receipt.layer === request.layer &&
+    receipt.price <= request.max_price &&
+    receipt.started_ms <= receipt.ended_ms &&
+    BigInt(receipt.started_ms) <= BigInt(request.deadline) * 1000n
+  );
+}
+
+function digestsHold({ body, given, response, profile, evidence, receipt }) {
+  const shown = given === null ? (body.get('inputs') ?? null) : given;
+  return (
+    equal(tagged('paraph/given/1', canonical(shown)), receipt.given_digest) &&
+    equal(tagged('paraph/response-body/1', canonical(response)), receipt.response_digest) &&
+    equal(tagged('paraph/engine-profile/1', canonical(profile)), receipt.profile_digest) &&
+    equal(tagged('paraph/evidence/1', canonical(evidence)), receipt.evidence_digest) &&
+    equal(NO_SOURCES, receipt.sources_root)
+  );
+}
+
+function evidenceHolds({ receipt, evidence }) {
+  return receipt.layer === 1 && evidence.size === 1 && evidence.get('layer') === 'signature';
+}
+
+// --- units ---
+
+const unreadable = (message) => new Malformed('response.units', message);
+
+function count(value) {
+  if (!Number.isInteger(value) || value < 0) throw unreadable('units used must be whole numbers');
+  return BigInt(value);
+}
+
+function member(value, name) {
+  if (!(value instanceof Map) || !value.has(name)) throw unreadable(`no ${name}`);
+  return value.get(name);
+}
+
+function rows(tensors) {
+  if (!Array.isArray(tensors) || tensors.length === 0) throw unreadable('no tensors');
+  const shape = asList(member(tensors[0], 'shape'), 'shape', 16);
+  return count(shape.length ? shape[0] : 1);
+}
+
+export function units(body, response) {
+  if (member(response, 'kind') === 'tensors') return [rows(member(body, 'inputs')), rows(member(response, 'outputs'))];
+  const usage = member(response, 'usage');
+  return [count(member(usage, 'input_tokens')), count(member(usage, 'output_tokens'))];
+}
+
+// --- the ledger's word ---
+
+function registry({ body, response, receipt, chain }) {
+  const { header } = chain;
+  let key, model, price, used;
+  try {
+    key = readRecord('NodeKey', chain.key.value);
+    model = readRecord('Model', chain.model.value);
+    price = readRecord('Price', chain.price.value);
+    used = units(body, response);
+  } catch (error) {
+    if (error instanceof Malformed) return [claim('registry.records', false)];
+    throw error;
+  }
+  const proven = (place, proved) => proves(header.state_root, place, proved.value, proved.proof);
+  const height = BigInt(receipt.height);
+  const valid = key.height_first <= height && (key.height_last === 0n || height <= key.height_last);
+  const due = price.base + price.per_input_unit * used[0] + price.per_output_unit * used[1];
+  const sameUnits = used[0] === BigInt(receipt.input_units) && used[1] === BigInt(receipt.output_units);
+  const keyHolds = equal(key.node, receipt.node) && valid && receipt.height <= header.height;
+  const offered = ((model.layers >> BigInt(receipt.layer - 1)) & 1n) === 1n;
+  const schedule = priceKey(receipt.model_id, receipt.price_version);
+  return [
+    claim('registry.key', proven(nodeKeyKey(receipt.signer), chain.key) && keyHolds),
+    claim('registry.model', proven(modelKey(receipt.model_id), chain.model) && offered),
+    claim('registry.price', proven(schedule, chain.price) && due === receipt.price && sameUnits),
+  ];
+}
+
+function settlement({ settled, header }, receipt) {
+  if (settled === null) return { code: 'settlement.batch', outcome: 'SKIP' };
+  let batch;
+  try {
+    batch = readRecord('Batch', settled.record.value);
+  } catch (error) {
+    if (error instanceof Malformed) return claim('settlement.batch', false);
+    throw error;
+  }
+  const proven = proves(header.state_root, batchKey(settled.batch), settled.record.value, settled.record.proof);
+  const found = rootFromInclusion(receiptHash(receipt), BigInt(settled.index), batch.size, settled.path);
+  return claim('settlement.batch', proven && found !== null && equal(found, batch.root));
+}
+
+// --- streams (docs/spec/stream.md) ---
+
+export function streamLinks(requestHashBytes, chunks) {
+  const links = [tagged('paraph/stream/1', requestHashBytes)];
+  for (const chunk of chunks) links.push(tagged('paraph/stream/1', links.at(-1), sha256(canonical(chunk))));
+  return links;
+}

@@ -1,0 +1,82 @@
+// True bundles verify; every lie is found, by the same claims as paraph finds it by; no leaf can change unnoticed.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { readBundle, readTrust } from '../src/formats.js';
+import { canonical, decode } from '../src/json.js';
+import { judge } from '../src/judge.js';
+import { edited } from './edits.js';
+import { bytesOf, casesOf, plain } from './load.js';
+
+const pinned = bytesOf('bundle/trust.json');
+
+function outcome(bundle, trust) {
+  try {
+    const { claims } = judge(readBundle(bundle), readTrust(trust));
+    return { failed: claims.filter((claim) => claim.outcome === 'FAIL').map((claim) => claim.code) };
+  } catch (error) {
+    if (error.code === undefined) throw error;
+    return { malformed: error.code };
+  }
+}
+
+test('bundle', () => {
+  for (const { file, verdict } of plain(casesOf('bundle'))) {
+    const bytes = bytesOf(`bundle/${file}`);
+    assert.deepEqual(canonical(decode(bytes)), bytes, 'a saved bundle is in canonical form');
+    const { verified, claims } = judge(readBundle(bytes), readTrust(pinned));
+    assert.ok(verified, file);
+    assert.deepEqual(claims.map(({ code, outcome: found }) => [code, found]), verdict, file);
+  }
+});
+
+for (const each of casesOf('bundle-invalid')) {
+  test(`bundle-invalid: ${each.get('name')}`, () => {
+    const base = bytesOf(`bundle/${each.get('base')}.json`);
+    const trust = each.has('trust') ? canonical(each.get('trust')) : pinned;
+    assert.deepEqual(outcome(edited(base, each), trust), plain(each.get('expect')));
+  });
+}
+
+// Every place of a value that is neither object nor array, with a value that differs in one character.
+function* leaves(value, path = []) {
+  const entries = value instanceof Map ? [...value] : Array.isArray(value) ? [...value.entries()] : null;
+  if (entries === null) yield [path, changed(value)];
+  else for (const [step, member] of entries) yield* leaves(member, [...path, step]);
+}
+
+function changed(value) {
+  if (typeof value === 'string') return value.slice(0, -1) + (value.endsWith('1') ? '2' : '1');
+  if (typeof value === 'number') return value + 1;
+  return value === null ? 0 : !value;
+}
+
+for (const { file } of plain(casesOf('bundle'))) {
+  test(`no leaf of ${file} changes unnoticed`, () => {
+    const base = bytesOf(`bundle/${file}`);
+    for (const [path, value] of leaves(decode(base))) {
+      const lie = edited(base, new Map([['set', [[path, value]]]]));
+      assert.notDeepEqual(outcome(lie, pinned), { failed: [] }, path.join('.'));
+    }
+  });
+}
+
+test('the command exits 0, 1 and 2', () => {
+  const here = (path) => fileURLToPath(new URL(path, import.meta.url));
+  const run = (...words) => spawnSync(process.execPath, [here('../verify.js'), ...words], { encoding: 'utf8' }).status;
+  const bundle = here('../../bundle/text-settled.json');
+  const trust = here('../../bundle/trust.json');
+  const folder = mkdtempSync(join(tmpdir(), 'paraph-vectors-'));
+  const lie = join(folder, 'lie.json');
+  writeFileSync(lie, edited(bytesOf('bundle/text-settled.json'), new Map([['set', [[['response', 'text'], 'No.']]]])));
+  assert.equal(run(bundle, '--trust', trust), 0);
+  assert.equal(run(lie, '--trust', trust), 1);
+  rmSync(folder, { recursive: true });
+  assert.equal(run(here('../../bundle/cases.json'), '--trust', trust), 2);
+  assert.equal(run(bundle), 2);
+  assert.equal(run(bundle, '--trust', bundle), 2);
+});
