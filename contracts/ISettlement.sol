@@ -58,10 +58,10 @@ interface ISettlement {
     /// @notice Anyone may bring a batch; the money goes where the receipts say.
     function settle(Item[] memory items) external returns (uint256 accepted, uint64 batch);
 
-    /// @notice Where and for how much a request was settled. Raises `Rejected` (`settlement.unknown`).
+    /// @notice Where and for how much a request was settled. Reverts with `settlement.unknown`.
     function settled(address payer, bytes32 requestKey) external view returns (uint64 batch, uint32 index, uint256 price);
 
-    /// @notice A settled batch. Raises `Rejected` (`settlement.unknown`).
+    /// @notice A settled batch. Reverts with `settlement.unknown`.
     function batch(uint64 number) external view returns (bytes32 root, uint32 size, uint64 height, uint64 time);
 
     /// @notice How many were settled; they are numbered from 1.

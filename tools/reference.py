@@ -66,6 +66,7 @@ def _says(bound: Bound) -> str:
     """What the rule's docstring says of the method, as one sentence."""
     first = (bound.rule.__doc__ or "").strip().split("\n\n")[0]
     text = re.sub(r"^`\w+`: ", "", " ".join(first.split()))
+    text = re.sub(r"Raises `Rejected` \((.+?)\)", r"Reverts with \1", text)
     return text[:1].upper() + text[1:]
 
 
@@ -154,7 +155,7 @@ def errors_page() -> str:
                 sayings[each.code, each.kind].append(each.saying)
         for (code, kind), said in sayings.items():
             branch = "" if claims else f" {kind} |"
-            lines.append(f"| `{code}` |{branch} {'<br>'.join(map(_cell, filter(None, said)))} |")
+            lines.append(f"| `{code}` |{branch} {'<br>'.join(map(_cell, sorted(filter(None, said))))} |")
     return "\n".join(lines) + "\n"
 
 
@@ -180,16 +181,23 @@ class Found:
 
 def found_codes() -> Iterator[Found]:
     """Every code that the source gives to an error or a claim, in no order that matters."""
-    for path in sorted(SOURCE.rglob("*.py")):
-        tree = ast.parse(path.read_bytes())
-        for node in ast.walk(tree):
-            if isinstance(node, ast.ClassDef):
-                yield from _of_class(node)
-            elif isinstance(node, ast.Call):
-                name = getattr(node.func, "id", getattr(node.func, "attr", ""))
-                kind = "claim" if name in CLAIMS else BRANCHES.get(name)
-                if kind is not None:
-                    yield from _of_call(node, kind)
+    trees = [ast.parse(path.read_bytes()) for path in sorted(SOURCE.rglob("*.py"))]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    kinds = BRANCHES | dict.fromkeys(CLAIMS, "claim") | dict(_makers(nodes))
+    for node in nodes:
+        if isinstance(node, ast.ClassDef):
+            yield from _of_class(node)
+        elif isinstance(node, ast.Call):
+            kind = kinds.get(getattr(node.func, "id", getattr(node.func, "attr", "")))
+            if kind is not None:
+                yield from _of_call(node, kind)
+
+
+def _makers(nodes: list[ast.AST]) -> Iterator[tuple[str, str]]:
+    """Functions that make an error of one branch: a code may be handed to them."""
+    for node in nodes:
+        if isinstance(node, ast.FunctionDef) and isinstance(node.returns, ast.Name) and node.returns.id in BRANCHES:
+            yield node.name, BRANCHES[node.returns.id]
 
 
 def _of_class(node: ast.ClassDef) -> Iterator[Found]:
@@ -203,17 +211,14 @@ def _of_class(node: ast.ClassDef) -> Iterator[Found]:
 def _of_call(node: ast.Call, kind: str) -> Iterator[Found]:
     codes = [
         part.value
-        for part in (ast.walk(node.args[0]) if node.args else ())
+        for argument in node.args
+        for part in ast.walk(argument)
         if isinstance(part, ast.Constant) and isinstance(part.value, str) and CODE.fullmatch(part.value)
     ]
-    sentences = [_sentence(argument) for argument in node.args[1:]]
-    for code in codes:
-        yield Found(kind, code, next(filter(None, reversed(sentences)), "") if kind != "claim" else _claim(sentences))
-
-
-def _claim(sentences: list[str]) -> str:
-    """A claim's two sentences, when it holds and when it fails; where there is one, it stands for both."""
-    return " / ".join(filter(None, sentences))
+    said = [text for text in map(_sentence, node.args) if text and text not in codes]
+    # A claim has two sentences, for when it holds and for when it fails; an error has one, the last.
+    saying = " / ".join(said) if kind == "claim" else "".join(said[-1:])
+    yield from (Found(kind, code, saying) for code in codes)
 
 
 def _sentence(node: ast.expr) -> str:

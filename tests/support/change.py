@@ -23,9 +23,7 @@ def others(value: Any) -> Iterator[Any]:
             yield bytes((value[0] ^ 0x80,)) + value[1:]
             yield value[:-1] + bytes((value[-1] ^ 1,))
         case str():
-            yield value + "x"
-            yield "x" + value
-            yield value.swapcase() + "."
+            yield from dict.fromkeys((value + "x", "x" + value, value.swapcase() + "."))
         case tuple():
             yield value[1:]
             yield (*value, value[-1])

@@ -9,10 +9,12 @@ from typing import Any, Final
 from paraph.core import abi
 from paraph.core.amount import SUPPLY_WEI, WEI_PER_OPG, Wei
 from paraph.core.digest import keccak256
+from paraph.core.eip712 import signing_digest
 from paraph.core.ident import ZERO_ADDRESS, ZERO_DIGEST, Address, Digest, ModelId, RequestKey
 from paraph.core.keys import PrivateKey
 from paraph.ledger.block import Applied, Block, Result, Simulated, apply_block, facts_of, simulate
 from paraph.ledger.genesis import Allocation, Genesis
+from paraph.ledger.rooms.accounts import rules as accounts
 from paraph.ledger.rooms.nodes.rules import key_proof_digest
 from paraph.ledger.rooms.params.types import BASE_FEE_MIN_WEI
 from paraph.ledger.state import State
@@ -184,6 +186,10 @@ class World:
         found.must(GOVERNOR, "Params", "set", "treasury_bps", 0)
         found.must(ALICE, "Escrow", "requestWithdrawal", 5)
         found.must(ALICE, "Opg", "approve", CAROL.address, 5)
+        permit = (ALICE.address, BOB.address, 1, 0, found.now + 9)
+        found.must(CAROL, "Opg", "permit", *permit[:3], permit[4], *_signed_parts(accounts._PERMIT.hash(permit)))
+        cancelled = (ALICE.address, bytes(32))
+        found.must(CAROL, "Opg", "cancelAuthorization", *cancelled, *_signed_parts(accounts._CANCEL.hash(cancelled)))
         return found
 
     def commit(self, changes: dict[bytes, bytes | None]) -> None:
@@ -268,6 +274,12 @@ class World:
             return [code(result)] * len(items), result
         found = [event for event in events(result) if event[0] in ("ReceiptSettled", "ReceiptRejected")]
         return [values[-1].partition(":")[0] if name == "ReceiptRejected" else "" for name, values in found], result
+
+
+def _signed_parts(struct_hash: Digest) -> tuple[int, bytes, bytes]:
+    """v, r, s of Alice's signature under OPG's domain."""
+    made = ALICE.sign(signing_digest(accounts.domain(CHAIN_ID), struct_hash))
+    return made[64], made[:32], made[32:64]
 
 
 def events(result: Result) -> list[tuple[str, tuple[Any, ...]]]:

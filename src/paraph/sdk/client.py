@@ -1,20 +1,14 @@
 """The clients. Each method is one flow, run by a driver; every answer returned was verified.
 
-Args of the answering methods, in common:
-    model: registered name, or id as hex.
-    parameters: as OpenAI names them (`max_tokens`, `temperature`, `seed`, `stop`, `tools`, …).
-    layer: verification layer, `signature` until the node offers more.
-    max_price: cap in wei; by default the most the request can cost by the model's price.
-    node: a certain node's account; by default any that serves the model.
-
-Raises, in common: `Unverified` when an answer does not verify, `Rejected` for what the network refuses,
-`Unavailable` when nobody could be reached; `Malformed` for arguments or replies that are not what they should be.
+Answering methods take `model` (registered name, or id as hex) and the options of `sdk/options.py` by name.
+They raise `Unverified` when an answer does not verify, `Rejected` for what the network refuses, `Unavailable` when
+nobody could be reached, `Malformed` for arguments or replies that are not what they should be.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from paraph.adapters.http.client import AsyncDriver, Means, SyncDriver
 from paraph.adapters.system import SystemClock, random_bytes
@@ -22,20 +16,21 @@ from paraph.core.amount import Wei
 from paraph.core.ident import Address, ModelId
 from paraph.core.keys import PrivateKey
 from paraph.flows import registry
-from paraph.flows.buy import await_settled
 from paraph.flows.registry import Offer
 from paraph.flows.transact import Sent
 from paraph.ledger.contract import Contract
 from paraph.ledger.rooms.escrow.types import Account
 from paraph.ledger.rooms.nodes.types import Node
 from paraph.proofs.records import Model
-from paraph.sdk import orders
 from paraph.sdk.answer import Answer
 from paraph.sdk.network import Network, load_network
-from paraph.sdk.orders import Terms, conversation, tensors
+from paraph.sdk.options import Options, TextOptions
+from paraph.sdk.orders import Messages, Orders
 from paraph.sdk.stream import AsyncStream, Stream
 
-Messages = str | Sequence[Mapping[str, Any]]
+
+def _means(network: Network, key: PrivateKey) -> Means:
+    return Means(network.rpc_url, SystemClock().now_ms, random_bytes, key.sign)
 
 
 class Client:
@@ -50,7 +45,8 @@ class Client:
         self.network = network
         self.account = key.address
         self._trust = network.trust
-        self._driver = SyncDriver(Means(network.rpc_url, SystemClock().now_ms, random_bytes, key.sign))
+        self._orders = Orders(network.trust, key.address)
+        self._driver = SyncDriver(_means(network, key))
 
     @classmethod
     def open(cls, network_file: Path | str, key: PrivateKey) -> Self:
@@ -71,87 +67,31 @@ class Client:
 
     # --- answers ---
 
-    def chat(
-        self,
-        model: str,
-        messages: Messages,
-        *,
-        layer: str = "signature",
-        max_price: int | None = None,
-        node: Address | None = None,
-        **parameters: Any,
-    ) -> Answer:
+    def chat(self, model: str, messages: Messages, **options: Unpack[TextOptions]) -> Answer:
         """A chat answer. `messages` is OpenAI's list, or one text of the user."""
-        asked = {"messages": conversation(messages), **parameters}
-        terms = Terms(layer, max_price, node)
-        flow = orders.text_order(self._trust, self.account, "chat", model, asked, terms, stream=False)
-        return Answer(self._driver.run(flow))
+        return Answer(self._driver.run(self._orders.chat(model, messages, options)))
 
-    def chat_stream(
-        self,
-        model: str,
-        messages: Messages,
-        *,
-        layer: str = "signature",
-        max_price: int | None = None,
-        node: Address | None = None,
-        **parameters: Any,
-    ) -> Stream:
+    def chat_stream(self, model: str, messages: Messages, **options: Unpack[TextOptions]) -> Stream:
         """A chat answer, piece by piece."""
-        asked = {"messages": conversation(messages), **parameters}
-        terms = Terms(layer, max_price, node)
-        flow = orders.text_order(self._trust, self.account, "chat", model, asked, terms, stream=True)
-        return Stream(self._driver.play(flow))
+        return Stream(self._driver.play(self._orders.chat(model, messages, options, stream=True)))
 
-    def complete(
-        self,
-        model: str,
-        prompt: str,
-        *,
-        layer: str = "signature",
-        max_price: int | None = None,
-        node: Address | None = None,
-        **parameters: Any,
-    ) -> Answer:
+    def complete(self, model: str, prompt: str, **options: Unpack[TextOptions]) -> Answer:
         """A continuation of `prompt`."""
-        terms = Terms(layer, max_price, node)
-        asked = {"prompt": prompt, **parameters}
-        flow = orders.text_order(self._trust, self.account, "completion", model, asked, terms, stream=False)
-        return Answer(self._driver.run(flow))
+        return Answer(self._driver.run(self._orders.complete(model, prompt, options)))
 
-    def embed(
-        self,
-        model: str,
-        texts: Sequence[str],
-        *,
-        layer: str = "signature",
-        max_price: int | None = None,
-        node: Address | None = None,
-    ) -> Answer:
+    def embed(self, model: str, texts: Sequence[str], **options: Unpack[Options]) -> Answer:
         """Embeddings of texts."""
-        terms = Terms(layer, max_price, node)
-        asked = {"inputs": list(texts)}
-        flow = orders.text_order(self._trust, self.account, "embeddings", model, asked, terms, stream=False)
-        return Answer(self._driver.run(flow))
+        return Answer(self._driver.run(self._orders.embed(model, texts, options)))
 
     def infer(
-        self,
-        model: str,
-        inputs: Mapping[str, Any],
-        outputs: Sequence[str] = (),
-        *,
-        layer: str = "signature",
-        max_price: int | None = None,
-        node: Address | None = None,
+        self, model: str, inputs: Mapping[str, Any], outputs: Sequence[str] = (), **options: Unpack[Options]
     ) -> Answer:
         """Run a tensor model on named numpy arrays, nested lists or `Tensor`s. `outputs` empty means all."""
-        terms = Terms(layer, max_price, node)
-        flow = orders.tensor_order(self._trust, self.account, model, tensors(inputs), outputs, terms)
-        return Answer(self._driver.run(flow))
+        return Answer(self._driver.run(self._orders.infer(model, inputs, outputs, options)))
 
     def settled(self, answer: Answer, patience_s: float = 30) -> Answer:
         """The same answer with the proof of its settlement. Raises `Unavailable` if it takes longer."""
-        return Answer(self._driver.run(await_settled(self._trust, answer.bundle, int(patience_s * 1000))))
+        return Answer(self._driver.run(self._orders.settled(answer.bundle, patience_s)))
 
     # --- the registry and the wallet, every read proved ---
 
@@ -160,12 +100,8 @@ class Client:
         return self._driver.run(registry.models(self._trust))
 
     def offer(self, model: str) -> Offer:
-        """A model with its price in force."""
-        return self._driver.run(registry.offer(self._trust, self.find_model(model)))
-
-    def find_model(self, name: str) -> ModelId:
-        """The id of a model by name."""
-        return self._driver.run(registry.find_model(self._trust, name))
+        """A model with its price in force, by name or id."""
+        return self._driver.run(self._orders.offer(model))
 
     def nodes(self) -> dict[Address, Node]:
         """Registered nodes by operator account."""
@@ -181,16 +117,15 @@ class Client:
 
     def deposit(self, amount: int) -> Sent:
         """Put `amount` wei into escrow, where signed requests are paid from."""
-        return self._driver.run(orders.deposit(self._trust, self.account, amount))
-
-    def transact(self, contract: Contract, method: str, *arguments: Any, value: int = 0) -> Sent:
-        """Call a native contract's method, with `value` wei."""
-        flow = orders.call_contract(self._trust, self.account, contract, method, arguments, value)
-        return self._driver.run(flow)
+        return self._driver.run(self._orders.deposit(amount))
 
     def transfer(self, to: Address, amount: int) -> Sent:
         """Send `amount` wei to an account."""
-        return self._driver.run(orders.transfer(self._trust, self.account, to, amount))
+        return self._driver.run(self._orders.transfer(to, amount))
+
+    def transact(self, contract: Contract, method: str, *arguments: Any, value: int = 0) -> Sent:
+        """Call a native contract's method, with `value` wei."""
+        return self._driver.run(self._orders.call(contract, method, arguments, value))
 
 
 class AsyncClient:
@@ -203,7 +138,8 @@ class AsyncClient:
         self.network = network
         self.account = key.address
         self._trust = network.trust
-        self._driver = AsyncDriver(Means(network.rpc_url, SystemClock().now_ms, random_bytes, key.sign))
+        self._orders = Orders(network.trust, key.address)
+        self._driver = AsyncDriver(_means(network, key))
 
     @classmethod
     def open(cls, network_file: Path | str, key: PrivateKey) -> Self:
@@ -222,91 +158,39 @@ class AsyncClient:
         """Close connections."""
         await self._driver.close()
 
-    async def chat(
-        self,
-        model: str,
-        messages: Messages,
-        *,
-        layer: str = "signature",
-        max_price: int | None = None,
-        node: Address | None = None,
-        **parameters: Any,
-    ) -> Answer:
+    async def chat(self, model: str, messages: Messages, **options: Unpack[TextOptions]) -> Answer:
         """See `Client.chat`."""
-        asked = {"messages": conversation(messages), **parameters}
-        terms = Terms(layer, max_price, node)
-        flow = orders.text_order(self._trust, self.account, "chat", model, asked, terms, stream=False)
-        return Answer(await self._driver.run(flow))
+        return Answer(await self._driver.run(self._orders.chat(model, messages, options)))
 
-    def chat_stream(
-        self,
-        model: str,
-        messages: Messages,
-        *,
-        layer: str = "signature",
-        max_price: int | None = None,
-        node: Address | None = None,
-        **parameters: Any,
-    ) -> AsyncStream:
+    def chat_stream(self, model: str, messages: Messages, **options: Unpack[TextOptions]) -> AsyncStream:
         """See `Client.chat_stream`."""
-        asked = {"messages": conversation(messages), **parameters}
-        terms = Terms(layer, max_price, node)
-        flow = orders.text_order(self._trust, self.account, "chat", model, asked, terms, stream=True)
-        return AsyncStream(self._driver.play(flow))
+        return AsyncStream(self._driver.play(self._orders.chat(model, messages, options, stream=True)))
 
-    async def complete(
-        self,
-        model: str,
-        prompt: str,
-        *,
-        layer: str = "signature",
-        max_price: int | None = None,
-        node: Address | None = None,
-        **parameters: Any,
-    ) -> Answer:
+    async def complete(self, model: str, prompt: str, **options: Unpack[TextOptions]) -> Answer:
         """See `Client.complete`."""
-        terms = Terms(layer, max_price, node)
-        asked = {"prompt": prompt, **parameters}
-        flow = orders.text_order(self._trust, self.account, "completion", model, asked, terms, stream=False)
-        return Answer(await self._driver.run(flow))
+        return Answer(await self._driver.run(self._orders.complete(model, prompt, options)))
 
-    async def embed(
-        self,
-        model: str,
-        texts: Sequence[str],
-        *,
-        layer: str = "signature",
-        max_price: int | None = None,
-        node: Address | None = None,
-    ) -> Answer:
+    async def embed(self, model: str, texts: Sequence[str], **options: Unpack[Options]) -> Answer:
         """See `Client.embed`."""
-        terms = Terms(layer, max_price, node)
-        asked = {"inputs": list(texts)}
-        flow = orders.text_order(self._trust, self.account, "embeddings", model, asked, terms, stream=False)
-        return Answer(await self._driver.run(flow))
+        return Answer(await self._driver.run(self._orders.embed(model, texts, options)))
 
     async def infer(
-        self,
-        model: str,
-        inputs: Mapping[str, Any],
-        outputs: Sequence[str] = (),
-        *,
-        layer: str = "signature",
-        max_price: int | None = None,
-        node: Address | None = None,
+        self, model: str, inputs: Mapping[str, Any], outputs: Sequence[str] = (), **options: Unpack[Options]
     ) -> Answer:
         """See `Client.infer`."""
-        terms = Terms(layer, max_price, node)
-        flow = orders.tensor_order(self._trust, self.account, model, tensors(inputs), outputs, terms)
-        return Answer(await self._driver.run(flow))
+        return Answer(await self._driver.run(self._orders.infer(model, inputs, outputs, options)))
 
     async def settled(self, answer: Answer, patience_s: float = 30) -> Answer:
         """See `Client.settled`."""
-        return Answer(await self._driver.run(await_settled(self._trust, answer.bundle, int(patience_s * 1000))))
+        return Answer(await self._driver.run(self._orders.settled(answer.bundle, patience_s)))
 
     async def models(self) -> dict[ModelId, Model]:
         """See `Client.models`."""
         return await self._driver.run(registry.models(self._trust))
+
+    async def offer(self, model: str) -> Offer:
+        """See `Client.offer`."""
+        return await self._driver.run(self._orders.offer(model))
 
     async def nodes(self) -> dict[Address, Node]:
         """See `Client.nodes`."""
@@ -322,9 +206,12 @@ class AsyncClient:
 
     async def deposit(self, amount: int) -> Sent:
         """See `Client.deposit`."""
-        return await self._driver.run(orders.deposit(self._trust, self.account, amount))
+        return await self._driver.run(self._orders.deposit(amount))
+
+    async def transfer(self, to: Address, amount: int) -> Sent:
+        """See `Client.transfer`."""
+        return await self._driver.run(self._orders.transfer(to, amount))
 
     async def transact(self, contract: Contract, method: str, *arguments: Any, value: int = 0) -> Sent:
         """See `Client.transact`."""
-        flow = orders.call_contract(self._trust, self.account, contract, method, arguments, value)
-        return await self._driver.run(flow)
+        return await self._driver.run(self._orders.call(contract, method, arguments, value))

@@ -1,6 +1,7 @@
-"""What both clients share: from a caller's words to the flow that gets the answer."""
+"""What both clients share: from a caller's words to the flow that gets it done."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from paraph.adapters.tensors import from_array
@@ -10,8 +11,9 @@ from paraph.core.errors import Rejected
 from paraph.core.ident import Address, ModelId
 from paraph.core.tensor import Tensor
 from paraph.flows import effective, registry
-from paraph.flows.buy import Order, buy
+from paraph.flows.buy import Order, await_settled, buy
 from paraph.flows.effect import Draw, Flow, ask
+from paraph.flows.registry import Offer
 from paraph.flows.transact import Sent, transact
 from paraph.ledger.contract import Contract
 from paraph.ledger.rooms.escrow.calls import CONTRACT as ESCROW
@@ -19,82 +21,88 @@ from paraph.proofs.bundle import Bundle
 from paraph.proofs.policy import Trust
 from paraph.proofs.request import Layer
 from paraph.proofs.verdict import Verified
+from paraph.sdk.options import Options, TextOptions
 
 LAYERS: Final = {"signature": Layer.SIGNATURE, "tee": Layer.TEE, "zk": Layer.ZK}
 
-
-def conversation(messages: str | Sequence[Mapping[str, Any]]) -> Json:
-    """Messages as the API takes them; a plain text is one message of the user."""
-    if isinstance(messages, str):
-        return [{"role": "user", "content": messages}]
-    return [dict(message) for message in messages]
+Messages = str | Sequence[Mapping[str, Any]]
+Bought = Flow[Verified[Bundle]]
 
 
-def tensors(inputs: Mapping[str, Any]) -> tuple[Tensor, ...]:
-    """Named numpy arrays, nested lists or tensors, as tensors. Raises `Malformed` (`tensor.…`)."""
-    return tuple(each if isinstance(each, Tensor) else from_array(name, each) for name, each in inputs.items())
-
-
-class Terms:
-    """On which terms an answer is bought.
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """The flows of one account on one network.
 
     Args:
-        layer: `signature`, `tee` or `zk`.
-        max_price: cap in wei; None for the most the request can cost by the model's price.
-        node: a certain node's account, or None for any.
-
-    Raises:
-        Rejected: `request.layer`: no such layer.
+        trust: the network.
+        account: who pays and sends.
     """
 
-    __slots__ = ("_layer", "_max_price", "_node")
+    trust: Trust
+    account: Address
 
-    def __init__(self, layer: str, max_price: int | None, node: Address | None) -> None:
+    def chat(self, model: str, messages: Messages, options: TextOptions, *, stream: bool = False) -> Bought:
+        """A chat answer. A plain text is one message of the user."""
+        shown: Json = (
+            [{"role": "user", "content": messages}] if isinstance(messages, str) else [dict(each) for each in messages]
+        )
+        return self._text("chat", model, {"messages": shown}, options, stream=stream)
+
+    def complete(self, model: str, prompt: str, options: TextOptions) -> Bought:
+        """A continuation of a prompt."""
+        return self._text("completion", model, {"prompt": prompt}, options)
+
+    def embed(self, model: str, texts: Sequence[str], options: Options) -> Bought:
+        """Embeddings of texts."""
+        model_id = yield from registry.find_model(self.trust, model)
+        body = effective.embeddings({"inputs": list(texts)}, model_id)
+        return (yield from buy(self.trust, self._order(model_id, body, options)))
+
+    def infer(self, model: str, inputs: Mapping[str, Any], outputs: Sequence[str], options: Options) -> Bought:
+        """Outputs of a tensor model for named numpy arrays, nested lists or tensors."""
+        tensors = tuple(each if isinstance(each, Tensor) else from_array(name, each) for name, each in inputs.items())
+        model_id = yield from registry.find_model(self.trust, model)
+        body = effective.infer(tensors, tuple(outputs), model_id)
+        return (yield from buy(self.trust, self._order(model_id, body, options)))
+
+    def settled(self, bundle: Bundle, patience_s: float) -> Bought:
+        """The bundle with the proof of its settlement."""
+        return await_settled(self.trust, bundle, int(patience_s * 1000))
+
+    def offer(self, model: str) -> Flow[Offer]:
+        """A model with its price, by name or id."""
+        model_id = yield from registry.find_model(self.trust, model)
+        return (yield from registry.offer(self.trust, model_id))
+
+    def transfer(self, to: Address, amount: int) -> Flow[Sent]:
+        """Send wei."""
+        return transact(self.trust.chain_id, self.account, to, Wei(amount), b"")
+
+    def deposit(self, amount: int) -> Flow[Sent]:
+        """Put wei into the account's escrow."""
+        return self.call(ESCROW, "deposit", (), amount)
+
+    def call(self, contract: Contract, method: str, arguments: tuple[Any, ...], value: int = 0) -> Flow[Sent]:
+        """Call a native contract's method in a transaction."""
+        data = contract.method(method).call(*arguments)
+        return transact(self.trust.chain_id, self.account, contract.address, Wei(value), data)
+
+    def _text(self, kind: str, model: str, asked: JsonObject, options: TextOptions, *, stream: bool = False) -> Bought:
+        model_id = yield from registry.find_model(self.trust, model)
+        body: dict[str, Any] = {name: value for name, value in options.items() if name not in Options.__annotations__}
+        if body.get("seed") is None and body.get("temperature", 1) != 0:
+            # Sampling needs a seed: one is drawn and signed, so that the answer can be computed again.
+            body["seed"] = int.from_bytes((yield from ask(Draw(8))), "big") % (effective.SEED_MAX + 1)
+        effected = effective.effective({**asked, **body, "kind": kind}, model_id)
+        return (yield from buy(self.trust, self._order(model_id, effected, options, stream=stream)))
+
+    def _order(
+        self, model_id: ModelId, body: JsonObject, options: Options | TextOptions, *, stream: bool = False
+    ) -> Order:
+        layer = options.get("layer", "signature")
         if layer not in LAYERS:
             raise Rejected("request.layer", f"{layer!r} is no layer; one of {', '.join(LAYERS)}")
-        self._layer = LAYERS[layer]
-        self._max_price = None if max_price is None else Wei(max_price)
-        self._node = node
-
-    def order(self, payer: Address, model_id: ModelId, body: JsonObject, *, stream: bool) -> Order:
-        """The order for a body."""
-        return Order(payer, model_id, body, self._layer, self._max_price, self._node, stream)
-
-
-def text_order(
-    trust: Trust, payer: Address, kind: str, model: str, asked: JsonObject, terms: Terms, *, stream: bool
-) -> Flow[Verified[Bundle]]:
-    """Buy an answer of a language model. Where sampling needs a seed and none is given, one is drawn and signed."""
-    model_id = yield from registry.find_model(trust, model)
-    body = dict(asked)
-    if kind != "embeddings" and body.get("seed") is None and body.get("temperature", 1) != 0:
-        body["seed"] = int.from_bytes((yield from ask(Draw(8))), "big") % (effective.SEED_MAX + 1)
-    effected = effective.effective(body | {"kind": kind, "model": ""}, model_id)
-    return (yield from buy(trust, terms.order(payer, model_id, effected, stream=stream)))
-
-
-def tensor_order(
-    trust: Trust, payer: Address, model: str, inputs: tuple[Tensor, ...], outputs: Sequence[str], terms: Terms
-) -> Flow[Verified[Bundle]]:
-    """Buy an answer of a tensor model."""
-    model_id = yield from registry.find_model(trust, model)
-    body = effective.infer(inputs, tuple(outputs), model_id)
-    return (yield from buy(trust, terms.order(payer, model_id, body, stream=False)))
-
-
-def call_contract(
-    trust: Trust, sender: Address, contract: Contract, method: str, arguments: tuple[Any, ...], value: int
-) -> Flow[Sent]:
-    """Call a native contract's method in a transaction."""
-    data = contract.method(method).call(*arguments)
-    return transact(trust.chain_id, sender, contract.address, Wei(value), data)
-
-
-def deposit(trust: Trust, sender: Address, amount: int) -> Flow[Sent]:
-    """Put `amount` wei into the sender's escrow."""
-    return call_contract(trust, sender, ESCROW, "deposit", (), amount)
-
-
-def transfer(trust: Trust, sender: Address, to: Address, amount: int) -> Flow[Sent]:
-    """Send `amount` wei."""
-    return transact(trust.chain_id, sender, to, Wei(amount), b"")
+        cap = options.get("max_price")
+        return Order(
+            self.account, model_id, body, LAYERS[layer], None if cap is None else Wei(cap), options.get("node"), stream
+        )

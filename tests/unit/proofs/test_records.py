@@ -1,6 +1,6 @@
 """Records of the ledger: every field is in the bytes, one record has one form, and other bytes are refused."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import pytest
 
@@ -77,8 +77,6 @@ def test_every_field_matters(record: Record) -> None:
 )
 def test_every_field_is_proved(part: str, kind: type[Record], code: str) -> None:
     """A record that differs in any field from the one in state fails its claim, proof or no proof."""
-    from dataclasses import replace
-
     case = valid("text")
     chain = case.bundle.chain
     settled = chain.settled

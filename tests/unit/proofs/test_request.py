@@ -1,6 +1,6 @@
 """The signed request: its hash is eth-account's, every field matters, and other JSON is refused."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 from eth_account import Account
@@ -10,6 +10,7 @@ from paraph.core.encode import Json
 from paraph.core.errors import Malformed
 from paraph.core.ident import to_hex
 from paraph.core.keys import CURVE_ORDER
+from paraph.proofs.check import judge
 from paraph.proofs.request import (
     REQUEST_STRUCT,
     SETTLEMENT,
@@ -62,10 +63,6 @@ def test_every_field_matters() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_field_is_checked(kind: Kind) -> None:
     """A request field that the payer did not sign fails the bundle, even where the receipt agrees with it."""
-    from dataclasses import replace
-
-    from paraph.proofs.check import judge
-
     case = valid(kind)
     for name, other in varied(case.bundle.request.request):
         forged = replace(case.bundle, request=replace(case.bundle.request, request=other))

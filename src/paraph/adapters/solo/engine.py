@@ -15,8 +15,9 @@ from paraph.ledger.block import Applied, next_base_fee
 
 GATHER_S: Final = 0.02
 """On demand: how long a first transaction waits for company."""
-LATER: Final = ("tx.block_full", "tx.fee")
-"""Why a transaction may be skipped and still go in later: no room left, or a base fee that will fall again."""
+LATER: Final = ("tx.block_full", "tx.fee", "tx.nonce")
+"""Why a transaction may be skipped and still go in later: no room left, a base fee that will fall again, or one of
+these happened to the one before it. What is never to go in, by its nonce, is forgotten with the block."""
 
 
 class Proposable(Application, Protocol):

@@ -72,7 +72,7 @@ class Mempool:
         if self._bytes + len(signed.raw) > POOL_BYTES_MAX:
             raise Unavailable("mempool.full", f"{self._bytes} bytes wait; try again in a few seconds")
         if before is not None:
-            self.drop(before)
+            self._remove(before)
         self._put(signed, committed)
 
     def select(self, next_nonce: Callable[[Address], int], gas_limit: int, base_fee: int) -> tuple[SignedTx, ...]:
@@ -104,12 +104,17 @@ class Mempool:
         for sender in list(self._waiting):
             committed = next_nonce(sender)
             for signed in [each for nonce, each in self._waiting[sender].items() if nonce < committed]:
-                self.drop(signed)
+                self._remove(signed)
 
     def drop(self, signed: SignedTx) -> None:
-        """Drop one transaction, which a block skipped, or which another replaces."""
-        if self._by_hash.pop(signed.hash, None) is None:
-            return
+        """Drop one transaction, which a block could not take: those behind it now wait behind a gap."""
+        if signed.hash in self._by_hash:
+            self._remove(signed)
+            behind = self._waiting.get(signed.sender, {}).values()
+            self._gapped |= {each.hash: each for each in behind if each.tx.nonce > signed.tx.nonce}
+
+    def _remove(self, signed: SignedTx) -> None:
+        del self._by_hash[signed.hash]
         self._bytes -= len(signed.raw)
         self._gapped.pop(signed.hash, None)
         mine = self._waiting[signed.sender]
@@ -126,7 +131,7 @@ class Mempool:
         if signed.tx.nonce > end:
             self._gapped[signed.hash] = signed
             if len(self._gapped) > GAPPED_MAX:
-                self.drop(next(iter(self._gapped.values())))
+                self._remove(next(iter(self._gapped.values())))
             return
         # It may have filled the gap that others waited behind.
         for nonce in range(signed.tx.nonce, end):

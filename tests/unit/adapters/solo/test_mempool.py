@@ -64,7 +64,7 @@ def test_best_tip_first_and_senders_in_order() -> None:
 
 def test_tip_counts_as_paid() -> None:
     """What orders is the tip that is left above the base fee, not the one promised."""
-    promises = waiting(0, tip=900, fee=BASE_FEE + 5)
+    promises = waiting(0, tip=100, fee=BASE_FEE + 5)
     pays = waiting(0, CAROL, tip=6)
 
     assert pool(promises, pays).select(at(), BLOCK_GAS, BASE_FEE) == (pays, promises)
@@ -187,3 +187,14 @@ def test_nothing_is_left_of_what_is_gone() -> None:
 
     assert len(held) == 0
     assert (held._waiting, held._gapped, held._bytes) == ({}, {}, 0)
+
+
+def test_dropping_leaves_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stood behind a dropped transaction counts as behind a gap."""
+    monkeypatch.setattr(module, "GAPPED_MAX", 1)
+    held = pool(waiting(0), waiting(1))
+
+    held.drop(waiting(0))
+    held.add(waiting(9, CAROL), 0)
+
+    assert held.get(waiting(1).hash) is None

@@ -1,0 +1,38 @@
+"""The named options of the answering methods, typed, for both clients."""
+
+from typing import Any, TypedDict
+
+from paraph.core.ident import Address
+
+
+class Options(TypedDict, total=False):
+    """On which terms an answer is bought.
+
+    layer: verification layer, `signature` by default.
+    max_price: cap in wei; by default the most the request can cost by the model's price.
+    node: a certain node's account; by default any that serves the model.
+    """
+
+    layer: str
+    max_price: int | None
+    node: Address | None
+
+
+class TextOptions(Options, total=False):
+    """The parameters of a text request, as OpenAI names them; `docs/spec/request.md` has ranges and defaults."""
+
+    max_tokens: int
+    temperature: float
+    top_p: float
+    top_k: int
+    min_p: float
+    repeat_penalty: float
+    presence_penalty: float
+    frequency_penalty: float
+    seed: int | None
+    stop: str | list[str]
+    logprobs: bool
+    top_logprobs: int
+    tools: list[dict[str, Any]]
+    tool_choice: str | dict[str, Any]
+    response_format: dict[str, Any]

@@ -1,0 +1,238 @@
+"""The frozen vectors: the generator writes the same bytes again, and what is read from the files is what we compute.
+
+The same files are read a second time by code that shares nothing with ours: `npm test` in vectors/verify-js.
+"""
+
+import json
+import struct
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from vectors import generate
+from vectors.cases import code_of
+
+from paraph.core import encode, rlp
+from paraph.core.digest import sha256, tagged
+from paraph.core.errors import Malformed
+from paraph.core.ident import Digest, to_hex
+from paraph.core.keys import PrivateKey, recover
+from paraph.core.merkle import consistent, root, root_from_inclusion
+from paraph.core.smt import StateProof, proves
+from paraph.core.tags import Tag
+from paraph.proofs import records
+from paraph.proofs.bundle import decode_bundle
+from paraph.proofs.check import judge
+from paraph.proofs.header import header_from_json
+from paraph.proofs.manifest import manifest_from_json
+from paraph.proofs.policy import decode_trust
+from paraph.proofs.receipt import receipt_from_json, stream_next, stream_start
+from paraph.proofs.request import body_digest, request_from_json
+
+FOLDER: Final = Path(generate.__file__).parent
+FILES: Final = generate.files()
+TRUST: Final = (FOLDER / "bundle" / "trust.json").read_bytes()
+
+
+def cases(kind: str) -> Any:
+    return json.loads((FOLDER / kind / "cases.json").read_bytes())
+
+
+def raw(text: str) -> bytes:
+    return bytes.fromhex(text[2:])
+
+
+def named(found: list[dict[str, Any]]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("case", found, ids=[str(case["name"]) for case in found])
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_generator_reproduces(path: str) -> None:
+    """The committed file is, byte for byte, what the generator writes."""
+    assert (FOLDER / path).read_bytes() == FILES[path], "run python -m vectors.generate, and write why in the commit"
+
+
+def test_every_file_is_generated() -> None:
+    """No vector lies about that the generator does not know."""
+    assert {str(path.relative_to(FOLDER)) for path in FOLDER.glob("*/*.json")} - {
+        "verify-js/package.json",
+        "verify-js/package-lock.json",
+    } == set(FILES)
+
+
+@pytest.mark.parametrize("kind", generate.KINDS)
+def test_kind_has_its_format(kind: str) -> None:
+    """Each kind says in FORMAT.md how it is read."""
+    assert (FOLDER / kind / "FORMAT.md").read_text().startswith(f"# {kind}\n")
+
+
+@named(cases("canonical-json")["written"])
+def test_canonical_json_written(case: dict[str, Any]) -> None:
+    """A text is read, written again in the one way, and hashed; read exactly, it is accepted or refused as said."""
+    value = encode.decode(case["text"].encode())
+
+    assert encode.canonical(value).decode() == case["canonical"]
+    assert to_hex(sha256(encode.canonical(value))) == case["sha256"]
+    assert code_of(encode.decode_exact, case["text"].encode()) == case["exact"]
+    assert encode.decode_exact(case["canonical"].encode()) == value
+
+
+@named(cases("canonical-json")["refused"])
+def test_canonical_json_refused(case: dict[str, Any]) -> None:
+    """What is not strict JSON is refused with its code, read exactly or not."""
+    assert code_of(encode.decode, raw(case["bytes"])) == case["refused"]
+    assert code_of(encode.decode_exact, raw(case["bytes"])) == case["refused"]
+
+
+@pytest.mark.parametrize("case", cases("canonical-json")["doubles"], ids=lambda case: case["bits"])
+def test_double_is_spelled(case: dict[str, Any]) -> None:
+    """A double is spelled as ECMAScript spells it, and reads back to the same bits."""
+    value = struct.unpack(">d", raw(case["bits"]))[0]
+
+    if "refused" in case:
+        assert code_of(encode.spelled, value) == case["refused"]
+    else:
+        assert encode.spelled(value) == case["spelled"]
+        assert float(case["spelled"]) == value
+
+
+def test_tagged_digests() -> None:
+    """Every tag is in the vectors, with its digest."""
+    found = cases("digest")
+
+    assert {tag.value: to_hex(tagged(tag, raw(found["data"]))) for tag in Tag} == found["tagged"]
+
+
+def test_signatures() -> None:
+    """Signatures are deterministic and recover; all else is refused with its code."""
+    found = cases("keys")
+    for case in found["sign"]:
+        key = PrivateKey(raw(case["secret"]))
+        assert to_hex(key.sign(Digest(raw(case["digest"])))) == case["signature"]
+        assert recover(Digest(raw(case["digest"])), raw(case["signature"])) == key.address
+    for case in found["recover"]:
+        refused = code_of(recover, Digest(raw(case["digest"])), raw(case["signature"]))
+        assert refused == case.get("refused"), case["name"]
+
+
+def test_rlp() -> None:
+    """Items and their bytes, both ways; what is not in its one form is refused."""
+
+    def item(shown: Any) -> rlp.Rlp:
+        return raw(shown) if isinstance(shown, str) else [item(each) for each in shown]
+
+    found = cases("rlp")
+    for case in found["items"]:
+        assert rlp.encode(item(case["item"])) == raw(case["rlp"])
+        assert rlp.decode(raw(case["rlp"])) == item(case["item"])
+    for text in found["refused"]:
+        with pytest.raises(Malformed, match=r"rlp\.form"):
+            rlp.decode(raw(text))
+
+
+@named(cases("request")["requests"])
+def test_request(case: dict[str, Any]) -> None:
+    """A signed request reads, hashes, and was signed by its payer over its body."""
+    signed = request_from_json(case["request"])
+
+    assert to_hex(signed.request.hash()) == case["struct_hash"]
+    assert to_hex(signed.request.signing_digest(signed.chain_id)) == case["signing_digest"]
+    assert (
+        body_digest(encode.as_object(encode.decode_exact(case["body"].encode()), "body")) == signed.request.body_digest
+    )
+    assert signed.signed_by_payer()
+
+
+@named(cases("receipt")["receipts"])
+def test_receipt(case: dict[str, Any]) -> None:
+    """A signed receipt reads, hashes, and was signed by its signer over the digests of what is shown."""
+    signed = receipt_from_json(case["receipt"])
+    tags = (("given", Tag.GIVEN), ("response", Tag.RESPONSE_BODY), ("profile", Tag.PROFILE), ("evidence", Tag.EVIDENCE))
+
+    assert to_hex(signed.receipt.hash()) == case["struct_hash"]
+    for name, tag in tags:
+        assert tagged(tag, case[name].encode()) == getattr(signed.receipt, f"{name}_digest")
+    assert signed.signed_by_signer(cases("receipt")["chain_id"])
+
+
+@named(cases("stream"))
+def test_stream(case: dict[str, Any]) -> None:
+    """Each link follows from the one before and the chunk."""
+    links = [stream_start(Digest(raw(case["request_hash"])))]
+    for chunk in case["chunks"]:
+        links.append(stream_next(links[-1], encode.decode_exact(chunk.encode())))
+
+    assert [to_hex(link) for link in links] == case["links"]
+
+
+@named(cases("header"))
+def test_header(case: dict[str, Any]) -> None:
+    """A header reads, hashes, and its signature recovers."""
+    signed = header_from_json(case["header"])
+
+    assert to_hex(signed.header.hash()) == case["hash"]
+    assert to_hex(recover(signed.header.hash(), signed.signature)) == case["signer"]
+
+
+def test_merkle() -> None:
+    """Roots, inclusion and consistency are as said, the false ones too."""
+    found = cases("merkle")
+    leaves = [raw(leaf) for leaf in found["leaves"]]
+    for size, expected in enumerate(found["roots"]):
+        assert to_hex(root(leaves[:size])) == expected
+    for case in found["inclusion"]:
+        path = [raw(each) for each in case["path"]]
+        leads = root_from_inclusion(raw(case["leaf"]), case["index"], case["size"], path)
+        assert (leads and to_hex(leads)) == case["root"]
+    for case in found["consistency"]:
+        old, new = case["old"], case["new"]
+        roots = raw(found["roots"][old]), raw(found["roots"][new])
+        assert consistent(roots[0], old, roots[1], new, [raw(each) for each in case["proof"]]) == case["holds"]
+
+
+def test_state_proofs() -> None:
+    """Proofs of presence and absence hold or not, as said."""
+    for state in cases("state-proof"):
+        for case in state["proofs"]:
+            proof = StateProof(
+                tuple(Digest(raw(each)) for each in case["proof"]["siblings"]), raw(case["proof"]["other"])
+            )
+            value = None if case["value"] is None else raw(case["value"])
+            assert proves(raw(state["root"]), raw(case["key"]), value, proof) == case["holds"]
+
+
+def test_records() -> None:
+    """A record's bytes read back to the record, and write to the same bytes."""
+    for case in cases("records"):
+        record = getattr(records, case["record"]).decode(raw(case["value"]))
+        assert record.encode() == raw(case["value"])
+
+
+def test_manifests() -> None:
+    """Manifests have their ids; what is not a manifest is refused."""
+    found = cases("manifest")
+    for case in found["manifests"]:
+        manifest = manifest_from_json(case["manifest"])
+        assert (to_hex(manifest.digest()), to_hex(manifest.model_id())) == (case["digest"], case["model_id"])
+    for case in found["refused"]:
+        assert code_of(manifest_from_json, case["manifest"]) == case["refused"], case["name"]
+
+
+@pytest.mark.parametrize("case", cases("bundle"), ids=lambda case: case["file"])
+def test_bundle(case: dict[str, Any]) -> None:
+    """A true bundle verifies, claim by claim."""
+    data = (FOLDER / "bundle" / case["file"]).read_bytes()
+    verdict = judge(decode_bundle(data), decode_trust(TRUST))
+
+    assert verdict.verified
+    assert [[claim.code, claim.outcome.value] for claim in verdict.claims] == case["verdict"]
+    assert decode_bundle(data).encode() == data
+
+
+@named(cases("bundle-invalid"))
+def test_bundle_invalid(case: dict[str, Any]) -> None:
+    """A lie is found: by the claims that fail, or because the file is malformed."""
+    base = (FOLDER / "bundle" / f"{case['base']}.json").read_bytes()
+    trust = encode.canonical(case["trust"]) if "trust" in case else TRUST
+
+    assert generate.outcome(generate.edited(base, case), trust) == case["expect"]
