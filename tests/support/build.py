@@ -38,7 +38,6 @@ from paraph.proofs.request import Layer, Request, SignedRequest, body_digest
 
 Kind: TypeAlias = Literal["text", "tensor"]
 KINDS: Final[tuple[Kind, ...]] = ("text", "tensor")
-Changes: TypeAlias = Mapping[str, object]
 
 
 def key_of(name: str) -> PrivateKey:
@@ -170,27 +169,24 @@ def build(
     response: JsonObject | None = None,
     profile: EngineProfile | None = None,
     evidence: JsonObject = SIGNATURE_EVIDENCE,
-    request: Changes = {},
-    receipt: Changes = {},
-    node_key: Changes = {},
-    model: Changes = {},
-    price: Changes = {},
-    header: Changes = {},
-    trust: Changes = {},
+    request: Mapping[str, object] = {},
+    receipt: Mapping[str, object] = {},
+    node_key: Mapping[str, object] = {},
+    model: Mapping[str, object] = {},
+    price: Mapping[str, object] = {},
+    header: Mapping[str, object] = {},
+    trust: Mapping[str, object] = {},
     payer: PrivateKey = PAYER,
     hot: PrivateKey = HOT,
     producer: PrivateKey = PRODUCER,
 ) -> Case:
     """A bundle in which everything is true but for what is changed here; what is changed is signed all the same.
 
-    Args:
-        kind: what is asked and answered.
-        settled: False for an answer that is not in a batch yet.
-        body, given, response, profile, evidence: replaced whole; their digests and units follow.
-        request, receipt, header: fields replaced before signing.
-        node_key, model, price: fields of the ledger's records, replaced before the state is made.
-        trust: fields of the trust file.
-        payer, hot, producer: who signs the request, the receipt and the header.
+    `kind` is what is asked and answered; `settled` is False for an answer that is not in a batch yet. `body`, `given`,
+    `response`, `profile` and `evidence` are replaced whole, and their digests and units follow. `request`, `receipt`
+    and `header` are fields replaced before signing, `node_key`, `model` and `price` fields of the ledger's records
+    before the state is made, `trust` fields of the trust file. `payer`, `hot` and `producer` are who signs the request,
+    the receipt and the header.
     """
     body = body_of(kind) if body is None else body
     given = given_of_kind(kind) if given == "as usual" else given
@@ -236,9 +232,7 @@ def build(
         ended_ms=NOW_S * 1000 + 250,
     )
     made = replace(made, **receipt)  # type: ignore[arg-type]
-    answer = Answer(
-        given, response, profile, evidence, SignedReceipt(made, hot.sign(made.signing_digest(CHAIN_ID)))
-    )
+    answer = Answer(given, response, profile, evidence, SignedReceipt(made, hot.sign(made.signing_digest(CHAIN_ID))))
 
     others = [replace(made, request_key=RequestKey(sha256(name))) for name in (b"before", b"after")]
     batch = (others[0], made, others[1])

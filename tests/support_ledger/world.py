@@ -3,6 +3,7 @@
 After every block the whole state is audited, so that any test of a rule is also a test of all truths.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from paraph.ledger.rooms.accounts import rules as accounts
 from paraph.ledger.rooms.nodes.rules import key_proof_digest
 from paraph.ledger.rooms.params.types import BASE_FEE_MIN_WEI
 from paraph.ledger.state import State
+from paraph.ledger.tree import Update, update
 from paraph.ledger.truths import broken
 from paraph.ledger.tx import Tx
 from paraph.ledger.versions import BY_ADDRESS, BY_NAME
@@ -62,6 +64,11 @@ def genesis(**changes: Any) -> Genesis:
         tuple(Allocation(who.address, Wei(part), "test") for who, part in zip(PEOPLE, parts, strict=True)),
     )
     return replace(found, **changes)
+
+
+def tree_of(state: Mapping[bytes, bytes]) -> Update:
+    """The tree of a whole state, built from nothing."""
+    return update(lambda _: None, ZERO_DIGEST, state)
 
 
 def key_proof(hot: PrivateKey, node: Address, chain_id: int = CHAIN_ID) -> bytes:

@@ -91,6 +91,8 @@ def _train() -> bytes:
             node.output[:] = [name if each == output.name else each for each in node.output]
             node.input[:] = [name if each == output.name else each for each in node.input]
         output.name = name
+    # The converter draws a random name; the same data must give the same file and so the same model id.
+    converted.graph.name = "breast-cancer"
     return converted.SerializeToString(deterministic=True)  # type: ignore[no-any-return]
 
 

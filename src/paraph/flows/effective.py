@@ -7,7 +7,7 @@ a parameter that the engine cannot honour. Applying it twice changes nothing.
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from paraph.core.encode import Json, JsonObject, as_integer, as_list, as_object, as_text
+from paraph.core.encode import Json, JsonObject, as_integer, as_list, as_object, as_text, canonical
 from paraph.core.errors import Malformed, Rejected
 from paraph.core.ident import ModelId, to_hex
 from paraph.core.limits import NAME_BYTES_MAX, TENSORS_MAX
@@ -80,6 +80,8 @@ def completion(body: JsonObject, model_id: ModelId) -> dict[str, Json]:
 def embeddings(body: JsonObject, model_id: ModelId) -> dict[str, Json]:
     """The effective form of an OpenAI embeddings request. Raises as `chat` does."""
     _refuse_unknown(body, {"model", "input", "inputs", "encoding_format"})
+    if "inputs" in body and "input" in body:
+        raise Malformed("request.parameter", "give input or inputs, not both", parameter="inputs")
     texts = body.get("inputs", body.get("input"))
     listed = [texts] if isinstance(texts, str) else as_list(texts, "input", items_max=TEXTS_MAX)
     if not listed:
@@ -191,6 +193,8 @@ def _flag(value: Json, name: str) -> Json:
 
 def _stops(value: Json, name: str) -> Json:
     listed = [value] if isinstance(value, str) else as_list(value, name, items_max=STOPS_MAX)
+    if "" in listed:
+        raise Malformed("request.parameter", f"{name}: an empty text stands everywhere", parameter=name)
     return [as_text(each, name, bytes_max=1024) for each in listed]
 
 
@@ -215,6 +219,8 @@ def _text(body: JsonObject, model_id: ModelId, kind: str, more: set[str]) -> dic
     _refuse_unknown(body, more | DEFAULTS.keys() | {"model", "max_completion_tokens"})
     found: dict[str, Json] = {"kind": kind, "model": to_hex(model_id)}
     aliases = {"max_tokens": body.get("max_completion_tokens")}
+    if None not in (body.get("max_tokens"), aliases["max_tokens"]) and body["max_tokens"] != aliases["max_tokens"]:
+        raise Malformed("request.parameter", "max_tokens and max_completion_tokens differ", parameter="max_tokens")
     for name, read in _READERS.items():
         value = body.get(name)
         if value is None:
@@ -257,7 +263,10 @@ def tokens_most(body: JsonObject) -> tuple[int, int]:
         texts = as_list(body["inputs"], "inputs", items_max=TEXTS_MAX)
         return sum(len(as_text(each, "inputs").encode()) + 8 for each in texts), 0
     size = len(as_text(body.get("prompt", ""), "prompt").encode())
+    # The whole message counts: a template may show its tool calls and its name too.
     for message in as_list(body.get("messages", ()), "messages", items_max=MESSAGES_MAX):
-        size += len(as_text(as_object(message, "message").get("content", ""), "content").encode()) + 64
-    extra = 4096 if "tools" in body or "response_format" in body else 256
+        size += len(canonical(message)) + 64
+    # A template may indent what it shows, and explains how to call.
+    shown = [body[name] for name in ("tools", "response_format") if name in body]
+    extra = 256 + sum(4096 + 4 * len(canonical(each)) for each in shown)
     return size + extra, as_integer(body["max_tokens"], "max_tokens")

@@ -35,6 +35,10 @@ LAYERS_SERVED = frozenset({Layer.SIGNATURE})
 """The layers this version makes evidence for."""
 
 
+DOMAIN_TYPE = (("name", "string"), ("version", "string"), ("chainId", "uint256"), ("verifyingContract", "address"))
+"""The members of our EIP-712 domain."""
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Who the node is: chain, operator account, and the hot key that signs."""
@@ -119,6 +123,8 @@ def quote(identity: Identity, offer: Offer, body: JsonObject, cap: Wei, now_s: i
         "deadline": now_s + REQUEST_LIFETIME_S_MAX // 6,
     }
     types: list[Json] = [{"name": each.name, "type": each.type.name} for each in REQUEST_STRUCT.items]
+    # Wallets hash the domain by its declared type: without it they would sign another domain.
+    domain: list[Json] = [{"name": name, "type": kind} for name, kind in DOMAIN_TYPE]
     return {
         "body": body,
         "price": schedule,
@@ -130,7 +136,7 @@ def quote(identity: Identity, offer: Offer, body: JsonObject, cap: Wei, now_s: i
                 "chainId": identity.chain_id,
                 "verifyingContract": to_hex(SETTLEMENT),
             },
-            "types": {"Request": types},
+            "types": {"EIP712Domain": domain, "Request": types},
             "message": message,
         },
         "send": "the same call with a header PARAPH-REQUEST: base64 of the signed request JSON (docs/spec/request.md)",

@@ -2,6 +2,9 @@
 
 Sending a receipt twice is sending it once: the ledger refuses a request key that was settled, so a node that was
 killed at any moment just settles again.
+
+Not checked: that the full node tells the truth of what became of a receipt. A node's own full node can make it forget
+what it is owed; nobody else loses.
 """
 
 from collections.abc import Sequence
@@ -10,6 +13,7 @@ from typing import Final
 
 from paraph.core.abi import decode
 from paraph.core.amount import Wei
+from paraph.core.errors import Malformed
 from paraph.core.ident import Address, RequestKey
 from paraph.flows.effect import Flow
 from paraph.flows.transact import transact
@@ -57,7 +61,7 @@ def settle(chain_id: int, sender: Address, owed: Sequence[Owed]) -> Flow[tuple[O
         owed: at most `RECEIPTS_PER_BATCH_MAX`.
 
     Raises:
-        Rejected, Unavailable: as `transact` does; nothing is lost, try again.
+        Rejected, Unavailable, Malformed: as `transact` does, and `settlement.reply`; nothing is lost, try again.
     """
     items = [
         (each.request.request.values(), each.request.signature, each.receipt.receipt.values(), each.receipt.signature)
@@ -65,12 +69,16 @@ def settle(chain_id: int, sender: Address, owed: Sequence[Owed]) -> Flow[tuple[O
     ]
     data = CONTRACT.method("settle").call(tuple(items))
     sent = yield from transact(chain_id, sender, CONTRACT.address, Wei(0), data)
+    asked = {(each.request.request.payer, each.request.request.key) for each in owed}
     found: list[Outcome] = []
     for log in sent.logs:
-        if log.address != CONTRACT.address or log.topics[0] not in (rules.SETTLED_EVENT.topic, rules.REFUSED.topic):
+        told = log.topics[0] if len(log.topics) == 4 and log.address == CONTRACT.address else b""
+        if told not in (rules.SETTLED_EVENT.topic, rules.REFUSED.topic):
             continue
         key, payer = RequestKey(log.topics[1]), Address(log.topics[2][12:])
-        event = rules.SETTLED_EVENT if log.topics[0] == rules.SETTLED_EVENT.topic else rules.REFUSED
+        if (payer, key) not in asked:
+            raise Malformed("settlement.reply", "the server tells of a receipt that was not in the batch")
+        event = rules.SETTLED_EVENT if told == rules.SETTLED_EVENT.topic else rules.REFUSED
         values = decode([field for field in event.inputs if not field.indexed], log.data)
         if event is rules.SETTLED_EVENT:
             found.append(Outcome(payer, key, settled=True, final=True, reason=f"batch {values[2]}"))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from paraph.core.amount import Wei
+from paraph.core.amount import WEI_PER_OPG, Wei, format_opg
 from paraph.core.encode import Json, JsonObject, as_list, as_object, as_text
 from paraph.core.errors import Malformed, Rejected, Unavailable
 from paraph.core.ident import Address, Digest, to_hex
@@ -11,6 +11,9 @@ from paraph.ledger.contract import Log
 from paraph.ledger.tx import Tx
 
 PATIENCE_MS = 30_000
+FEE_WEI_MAX = 10 * WEI_PER_OPG
+"""Most that one transaction may pay for its gas: a full block at ten times the lowest fee costs 0.6 OPG. The server
+that names the fees may be the one who earns them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,8 @@ def transact(chain_id: int, sender: Address, to: Address, value: Wei, data: byte
     """Send a transaction and wait until it is in a block.
 
     Raises:
-        Rejected: the node refuses it, or it reverts (`tx.reverted`, with the reason).
+        Rejected: the node refuses it, it reverts (`tx.reverted`, with the reason), or the node asks for an absurd fee
+            (`tx.fee_absurd`).
         Unavailable: `tx.pending`: not in a block in time; it may still be included.
     """
     call: JsonObject = {"from": to_hex(sender), "to": to_hex(to), "value": hex(value), "data": to_hex(data)}
@@ -37,6 +41,9 @@ def transact(chain_id: int, sender: Address, to: Address, value: Wei, data: byte
     price = quantity((yield from ask(Rpc("eth_gasPrice", ()))))
     # Twice the current price: the base fee may rise for several full blocks before this is included.
     tx = Tx(2, chain_id, nonce, tip, 2 * price + tip, gas + gas // 4, to, value, data)
+    if tx.gas_limit * tx.fee_max > FEE_WEI_MAX:
+        asked = f"{format_opg(Wei(tx.gas_limit * tx.fee_max))} OPG for gas; at most {format_opg(FEE_WEI_MAX)}"
+        raise Rejected("tx.fee_absurd", f"the server asks for {asked}; nothing was signed")
     raw = tx.with_signature((yield from ask(Sign(tx.signing_digest()))))
     tx_hash = as_text((yield from ask(Rpc("eth_sendRawTransaction", (to_hex(raw),)))), "a transaction hash")
     return (yield from receipt(tx_hash))
@@ -75,10 +82,10 @@ def _sent(found: JsonObject) -> Sent:
 
 def quantity(value: Json) -> int:
     """A JSON-RPC quantity (`0x1a`) as an integer. Raises `Malformed` (`rpc.quantity`)."""
-    try:
-        return int(as_text(value, "a quantity", bytes_max=66), 16)
-    except ValueError as error:
-        raise Malformed("rpc.quantity", f"{value!r} is not a hex quantity") from error
+    text = as_text(value, "a quantity", bytes_max=66)
+    if not text.startswith("0x") or not text[2:] or not set(text[2:]) <= set("0123456789abcdef"):
+        raise Malformed("rpc.quantity", f"{text!r} is not a hex quantity")
+    return int(text, 16)
 
 
 def _hex(value: Json) -> bytes:

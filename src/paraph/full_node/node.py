@@ -98,7 +98,7 @@ class FullNode:
     async def _rpc(self, request: Request) -> Response:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind not in CONTENT_TYPES:
-            return JSONResponse({"error": f"send {CONTENT_TYPES[0]}"}, 415, {"connection": "close"})
+            return JSONResponse({"error": f"send {CONTENT_TYPES[0]}"}, 415)
         found = await answer(self._methods, await read_body(request, BODY_BYTES_MAX))
         return Response(found, 200 if found else 204, media_type="application/json")
 

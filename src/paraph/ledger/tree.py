@@ -40,10 +40,8 @@ class _Builder:
         return data  # type: ignore[return-value]
 
     def forget(self, node: bytes) -> None:
-        if node in self.update.added:
-            del self.update.added[node]
-        else:
-            self.update.stale.add(node)
+        # Only nodes of the old tree come here, each once, before anything is built in their place.
+        self.update.stale.add(node)
 
     def leaf(self, path: bytes, value_hash: bytes) -> Digest:
         node = leaf_hash(path, value_hash)

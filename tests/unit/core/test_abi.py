@@ -74,7 +74,8 @@ LINE = struct("Line(Point[2] ends, string name)", {"Point": POINT})
 def test_method_is_described() -> None:
     """A method gives its JSON ABI and its line in a Solidity interface."""
     found = method(
-        "draw(Line[] lines, bytes32 key, bytes) view returns (bool ok, string[2], Point)", {"Line": LINE, "Point": POINT}
+        "draw(Line[] lines, bytes32 key, bytes) view returns (bool ok, string[2], Point)",
+        {"Line": LINE, "Point": POINT},
     )
     point = [
         {"name": "x", "type": "uint8", "internalType": "uint8"},

@@ -24,7 +24,23 @@ def test_text_and_wei_are_one(text: str, wei: int) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", " 1", "1 ", "1\n", "+1", "-1", "1.", ".5", "1e3", "1_000", "1,5", "0x1", "١", "1.0000000000000000001", "1" * 13],
+    [
+        "",
+        " 1",
+        "1 ",
+        "1\n",
+        "+1",
+        "-1",
+        "1.",
+        ".5",
+        "1e3",
+        "1_000",
+        "1,5",
+        "0x1",
+        "\u0661",
+        "1.0000000000000000001",
+        "1" * 13,
+    ],
 )
 def test_other_text_is_refused(text: str) -> None:
     """A sign, an exponent, a nineteenth decimal, another script: refused, never guessed."""

@@ -126,7 +126,7 @@ def test_names_are_sorted_by_utf_16() -> None:
 
 
 def test_strings_are_escaped_in_one_way() -> None:
-    """The seven short escapes, \\u00xx for other controls, and all else as it is, DEL and U+2028 among them."""
+    r"""The seven short escapes, \u00xx for other controls, and all else as it is, DEL and U+2028 among them."""
     text = "".join(map(chr, range(0x20))) + '"\\/\x7f\u2028é🗼'
     expected = (
         r"\u0000\u0001\u0002\u0003\u0004\u0005\u0006\u0007\b\t\n\u000b\f\r\u000e\u000f"
@@ -239,7 +239,7 @@ HOSTILE = [
     (b"1e", "json.syntax"),
     (b"0x10", "json.syntax"),
     (b"True", "json.syntax"),
-    ("١".encode(), "json.syntax"),
+    ("\u0661".encode(), "json.syntax"),
     (b"\xa01", "json.utf8"),
     (b"\xef\xbb\xbf1", "json.syntax"),
     ("1".encode("utf-16"), "json.utf8"),
@@ -317,7 +317,22 @@ def test_an_unknown_flood_is_not_repeated() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["1.0", "-0", "-0.0", "0.0", "1e0", "1E1", "1e+1", "1.50", "0.70", "1e-400", "1e-7000", "0.0000001", "12e-1", "3.0e-5"],
+    [
+        "1.0",
+        "-0",
+        "-0.0",
+        "0.0",
+        "1e0",
+        "1E1",
+        "1e+1",
+        "1.50",
+        "0.70",
+        "1e-400",
+        "1e-7000",
+        "0.0000001",
+        "12e-1",
+        "3.0e-5",
+    ],
 )
 def test_numbers_have_one_spelling(text: str) -> None:
     """The exact reader refuses a number that the canonical form spells in another way; the other reads it."""
@@ -327,7 +342,18 @@ def test_numbers_have_one_spelling(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ['"\\u0041"', '"\\/"', '"\\u000a"', '"\\u0022"', '"\\u000B"', '"\\u001F"', '"\\u007f"', '"\\u00e9"', '"\\ud83d\\ude00"', '{"\\u0061":1}'],
+    [
+        '"\\u0041"',
+        '"\\/"',
+        '"\\u000a"',
+        '"\\u0022"',
+        '"\\u000B"',
+        '"\\u001F"',
+        '"\\u007f"',
+        '"\\u00e9"',
+        '"\\ud83d\\ude00"',
+        '{"\\u0061":1}',
+    ],
 )
 def test_texts_have_one_spelling(text: str) -> None:
     """The exact reader refuses an escape that the canonical form does not have; the other reads it."""
@@ -425,7 +451,7 @@ def test_members_are_taken_in_order() -> None:
         lambda: as_decimal("+1", "it", 9),
         lambda: as_decimal("1.0", "it", 9),
         lambda: as_decimal("²", "it", 9),
-        lambda: as_decimal("١", "it", 9),
+        lambda: as_decimal("\u0661", "it", 9),
         lambda: as_decimal("10", "it", 9),
         lambda: as_decimal("1" * 79, "it", 10**99),
         lambda: as_decimal(None, "it", 9),

@@ -16,7 +16,12 @@ def test_error_says_code_and_sentence(kind: type[ParaphError], branch: str) -> N
     error = kind("area.reason", "What was wrong.", got=3)
 
     assert str(error) == "What was wrong. [area.reason]"
-    assert (error.code, error.message, error.facts, error.branch) == ("area.reason", "What was wrong.", {"got": 3}, branch)
+    assert (error.code, error.message, error.facts, error.branch) == (
+        "area.reason",
+        "What was wrong.",
+        {"got": 3},
+        branch,
+    )
 
 
 def test_facts_become_json() -> None:

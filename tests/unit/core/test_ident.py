@@ -15,7 +15,26 @@ def test_hex_round_trips(data: bytes) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "0", "ab", "0X00", "0x0", "0xAB", "0xaB", "0xg0", "0x 0", "0x0 ", "0x00\n", "0x٠٠", "x00", None, 7, True, b"0x00", ["0x00"]],
+    [
+        "",
+        "0",
+        "ab",
+        "0X00",
+        "0x0",
+        "0xAB",
+        "0xaB",
+        "0xg0",
+        "0x 0",
+        "0x0 ",
+        "0x00\n",
+        "0x\u0660\u0660",
+        "x00",
+        None,
+        7,
+        True,
+        b"0x00",
+        ["0x00"],
+    ],
 )
 def test_other_spellings_are_refused(text: object) -> None:
     """Capitals, odd digits, spaces, other scripts and other types are refused."""

@@ -1,4 +1,4 @@
-"""Merkle trees: known roots, and every inclusion and consistency proof of every small tree, with every lie beside it."""
+"""Merkle trees: known roots, and every proof of every small tree, inclusion and consistency, with lies beside it."""
 
 from functools import cache
 

@@ -1,7 +1,7 @@
 """RLP: the published examples, and every other spelling of a value refused."""
 
 import pytest
-import rlp as reference
+import rlp as reference  # type: ignore[import-untyped]
 
 from paraph.core import rlp
 from paraph.core.errors import Malformed

@@ -1,13 +1,13 @@
 """State proofs: what they show, and every lie beside it."""
 
 import pytest
+from tests.support.build import Tree
 
 from paraph.core.digest import sha256
 from paraph.core.encode import Json
 from paraph.core.errors import Malformed
 from paraph.core.ident import ZERO_DIGEST, to_hex
 from paraph.core.smt import EMPTY, StateProof, bit, inner_hash, leaf_hash, proof_from_json, proves
-from tests.support.build import Tree
 
 LIE = sha256(b"lie")
 

@@ -88,7 +88,26 @@ def test_base64_round_trips(size: int) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["A", "AA", "AAA", "AB==", "AAB=", "AA=A", "=", "AA==\n", " AA==", "AA==AA==", "AA-_", "AAA\u00e9", "\ud800", "AA===", "AAAA====", None, 7, []],
+    [
+        "A",
+        "AA",
+        "AAA",
+        "AB==",
+        "AAB=",
+        "AA=A",
+        "=",
+        "AA==\n",
+        " AA==",
+        "AA==AA==",
+        "AA-_",
+        "AAA\u00e9",
+        "\ud800",
+        "AA===",
+        "AAAA====",
+        None,
+        7,
+        [],
+    ],
     ids=range(18),
 )
 def test_other_base64_is_refused(text: Json) -> None:

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 from eth_abi.abi import decode as eth_decode
 from eth_utils.abi import event_signature_to_log_topic, function_signature_to_4byte_selector
+from tests.support_ledger.world import ALICE, BOB, CAROL, OPERATOR, World, events, receipt, request, signed
 from web3 import Web3
 
 from paraph.core.abi import Field, Type, Value
 from paraph.ledger.contract import Bound, Contract
 from paraph.ledger.versions import BY_NAME, CONTRACTS
-from tests.support_ledger.world import ALICE, BOB, CAROL, OPERATOR, World, events, receipt, request, signed
 
 WEB3 = Web3()
 ALL = [(contract, bound) for contract in CONTRACTS for bound in contract.methods]
@@ -132,9 +132,7 @@ def test_web3_reads_our_logs() -> None:
             }
             decoded = WEB3.eth.contract(abi=contract.abi_json).events[name]().process_log(entry)
             event = next(each for each in contract.events if each.name == name)
-            ours = {
-                field.name: as_web3(field.type, value) for field, value in zip(event.inputs, values, strict=True)
-            }
+            ours = {field.name: as_web3(field.type, value) for field, value in zip(event.inputs, values, strict=True)}
             assert dict(decoded["args"]) == ours
             seen += 1
     assert seen == 4 + 1 + 2

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from eth_account import Account
 from eth_account.messages import encode_typed_data
+from tests.support_ledger.world import ALICE, BOB, CAROL, CHAIN_ID, START_S, World, code, events, person
 from web3 import Web3
 
 from paraph.core.amount import SUPPLY_WEI, UINT256_MAX
@@ -15,7 +16,6 @@ from paraph.ledger.rooms.accounts.keys import OPG as OPG_CONTRACT
 from paraph.ledger.rooms.accounts.rules import move
 from paraph.ledger.rooms.escrow.keys import ADDRESS as ESCROW
 from paraph.ledger.state import State
-from tests.support_ledger.world import ALICE, BOB, CAROL, CHAIN_ID, START_S, World, code, events, person
 
 FAR = START_S + 1_000_000
 KEY = b"\x42" * 32

@@ -1,16 +1,8 @@
 """Blocks: their order, the price of gas, what a failed call leaves behind, and what is skipped without a trace."""
 
-import pytest
+from typing import Any
 
-from paraph.core import rlp
-from paraph.core.errors import Malformed, Rejected
-from paraph.core.ident import ZERO_ADDRESS, ZERO_DIGEST, Address
-from paraph.ledger.block import Applied, Block, Result, apply_block, next_base_fee, result_from_rlp
-from paraph.ledger.contract import Log
-from paraph.ledger.rooms.accounts.keys import STAKERS, TREASURY
-from paraph.ledger.rooms.escrow.keys import ADDRESS as ESCROW
-from paraph.ledger.tree import update
-from paraph.ledger.tx import GAS_INTRINSIC
+import pytest
 from tests.support_ledger.world import (
     ALICE,
     BASE_FEE_FLOOR,
@@ -24,7 +16,17 @@ from tests.support_ledger.world import (
     code,
     person,
     sentence,
+    tree_of,
 )
+
+from paraph.core import rlp
+from paraph.core.errors import Malformed, Rejected
+from paraph.core.ident import ZERO_ADDRESS, ZERO_DIGEST, Address
+from paraph.ledger.block import Applied, Block, Result, apply_block, next_base_fee, result_from_rlp
+from paraph.ledger.contract import Log
+from paraph.ledger.rooms.accounts.keys import STAKERS, TREASURY
+from paraph.ledger.rooms.escrow.keys import ADDRESS as ESCROW
+from paraph.ledger.tx import GAS_INTRINSIC
 
 TARGET = 15_000_000
 LIMIT = 30_000_000
@@ -180,7 +182,7 @@ def test_exact_gas_suffices() -> None:
     ],
     ids=["stale", "far", "cheap", "poor", "poor for gas", "full", "foreign"],
 )
-def test_skipped_leaves_no_trace(changes: dict[str, int], code_: str) -> None:
+def test_skipped_leaves_no_trace(changes: dict[str, Any], code_: str) -> None:
     """What cannot be paid for is skipped: no gas, no nonce, no key of state differs from an empty block's."""
     world, empty = World.new(), World.new()
     for each in (world, empty):
@@ -321,6 +323,6 @@ def test_same_blocks_same_root() -> None:
     roots = []
     for _ in range(2):
         world = World.open()
-        roots.append(update({}.get, ZERO_DIGEST, world.state).root)
+        roots.append(tree_of(world.state).root)
 
     assert roots[0] == roots[1]

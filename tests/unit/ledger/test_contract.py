@@ -1,12 +1,12 @@
 """Dispatch: what a contract answers to, and how it refuses."""
 
 import pytest
+from tests.support_ledger.world import ALICE, World, call, code, sentence
 
 from paraph.core.abi import Method
 from paraph.core.errors import Malformed, Rejected
 from paraph.ledger.contract import Bound, Contract, revert_data
 from paraph.ledger.versions import BY_NAME, CONTRACTS
-from tests.support_ledger.world import ALICE, World, call, code, sentence
 
 ALL = [(contract, bound) for contract in CONTRACTS for bound in contract.methods]
 NAMES = [f"{contract.name}.{bound.method.name}" for contract, bound in ALL]

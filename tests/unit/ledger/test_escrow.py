@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
+from tests.support_ledger.world import ALICE, BOB, OPG, World, code, events, receipt, request, signed
 
 from paraph.ledger.rooms.escrow.keys import ADDRESS
 from paraph.ledger.rooms.nodes.keys import ADDRESS as NODES
-from tests.support_ledger.world import ALICE, BOB, OPG, World, code, events, receipt, request, signed
 
 DELAY_S = 10_800
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.support_ledger.world import ALICE, BOB, CHAIN_ID, GOVERNOR, PEOPLE, PROPOSER, START_S, World, genesis
 
 from paraph.core.amount import SUPPLY_WEI, Wei
 from paraph.core.encode import canonical
@@ -12,7 +13,6 @@ from paraph.core.ident import ZERO_ADDRESS, Address
 from paraph.ledger.genesis import Allocation, decode_genesis
 from paraph.ledger.rooms.escrow.keys import ADDRESS as ESCROW
 from paraph.ledger.truths import broken
-from tests.support_ledger.world import ALICE, BOB, CHAIN_ID, GOVERNOR, PEOPLE, PROPOSER, START_S, World, genesis
 
 WHOLE = (Allocation(ALICE.address, SUPPLY_WEI, "all"),)
 
@@ -43,8 +43,8 @@ def test_allocations_add_up() -> None:
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
-        ({"allocations": (replace(WHOLE[0], amount=SUPPLY_WEI - 1),)}, "genesis.supply"),
-        ({"allocations": (replace(WHOLE[0], amount=SUPPLY_WEI + 1),)}, "genesis.supply"),
+        ({"allocations": (replace(WHOLE[0], amount=Wei(SUPPLY_WEI - 1)),)}, "genesis.supply"),
+        ({"allocations": (replace(WHOLE[0], amount=Wei(SUPPLY_WEI + 1)),)}, "genesis.supply"),
         ({"allocations": ()}, "genesis.supply"),
         ({"allocations": (replace(WHOLE[0], account=ZERO_ADDRESS),)}, "genesis.reserved"),
         ({"allocations": (replace(WHOLE[0], account=ESCROW),)}, "genesis.reserved"),

@@ -3,13 +3,6 @@
 from typing import Any
 
 import pytest
-
-from paraph.core.amount import SUPPLY_WEI
-from paraph.core.ident import ZERO_ADDRESS, ZERO_DIGEST, ModelId
-from paraph.core.limits import NAME_BYTES_MAX
-from paraph.ledger.rooms.accounts.keys import STAKERS
-from paraph.ledger.rooms.escrow.keys import ADDRESS as ESCROW
-from paraph.ledger.rooms.nodes.keys import ADDRESS as NODES
 from tests.support_ledger.world import (
     ALICE,
     BASE,
@@ -24,6 +17,13 @@ from tests.support_ledger.world import (
     events,
     model_arguments,
 )
+
+from paraph.core.amount import SUPPLY_WEI
+from paraph.core.ident import ZERO_ADDRESS, ZERO_DIGEST, ModelId
+from paraph.core.limits import NAME_BYTES_MAX
+from paraph.ledger.rooms.accounts.keys import STAKERS
+from paraph.ledger.rooms.escrow.keys import ADDRESS as ESCROW
+from paraph.ledger.rooms.nodes.keys import ADDRESS as NODES
 
 
 def opened() -> World:
@@ -68,7 +68,7 @@ def test_register() -> None:
     ],
 )
 def test_register_refused(changes: dict[str, Any], refusal: str) -> None:
-    """A model without an id, of unknown kind or layers, with a name that cannot be shown or a price beyond all money."""
+    """A model with no id, of unknown kind or layers, of a name that cannot be shown or too dear for all is refused."""
     world = World.new()
 
     assert code(world.call(OWNER, "Models", "register", *model_arguments(**changes))) == refusal

@@ -3,10 +3,6 @@
 from typing import Any
 
 import pytest
-
-from paraph.core.ident import ModelId
-from paraph.core.limits import ENDPOINT_BYTES_MAX, MODELS_PER_NODE_MAX
-from paraph.ledger.rooms.nodes.keys import ADDRESS
 from tests.support_ledger.world import (
     ALICE,
     BOB,
@@ -25,6 +21,10 @@ from tests.support_ledger.world import (
     node_arguments,
     person,
 )
+
+from paraph.core.ident import ModelId
+from paraph.core.limits import ENDPOINT_BYTES_MAX, MODELS_PER_NODE_MAX
+from paraph.ledger.rooms.nodes.keys import ADDRESS
 
 NEW_HOT = person("new hot")
 DAY_S = 86_400

@@ -1,6 +1,7 @@
 """Parameters: who changes them, within which bounds, and that they never contradict each other."""
 
 import pytest
+from tests.support_ledger.world import ALICE, GOVERNOR, World, code, events
 
 from paraph.core.amount import BPS
 from paraph.core.ident import ZERO_ADDRESS
@@ -15,7 +16,6 @@ from paraph.ledger.rooms.params.types import (
     WITHDRAW_DELAY_S,
     inconsistencies,
 )
-from tests.support_ledger.world import ALICE, GOVERNOR, World, code, events
 
 DEFAULTS = {name: parameter.default for name, parameter in PARAMETERS.items()}
 

@@ -5,24 +5,17 @@ import subprocess
 import sys
 
 import pytest
+from tests.support_ledger.world import World, tree_of
 
-from paraph.core.ident import ZERO_DIGEST
 from paraph.core.smt import proves
-from paraph.ledger.tree import prove, update
-from tests.support_ledger.world import World
+from paraph.ledger.tree import prove
 
 PRINT_ROOT = (
-    "from tests.support_ledger.world import World\n"
-    "from paraph.core.ident import ZERO_DIGEST\n"
-    "from paraph.ledger.tree import update\n"
+    "from tests.support_ledger.world import World, tree_of\n"
     "world = World.whole()\n"
     "results = [result.encode().hex() for result in world.last.results]\n"
-    "print(update({}.get, ZERO_DIGEST, world.state).root.hex(), results)\n"
+    "print(tree_of(world.state).root.hex(), results)\n"
 )
-
-
-def rooted(state: dict[bytes, bytes]) -> bytes:
-    return update({}.get, ZERO_DIGEST, state).root
 
 
 @pytest.mark.parametrize("flags", [[], ["-O"]], ids=["plain", "optimised"])
@@ -42,17 +35,17 @@ def test_hash_seed_is_of_no_account(flags: list[str]) -> None:
         found.add(done.stdout.split()[0] if flags else done.stdout)
 
     assert len(found) == 1
-    assert next(iter(found)).startswith(rooted(World.whole().state).hex())
+    assert next(iter(found)).startswith(tree_of(World.whole().state).root.hex())
 
 
 def test_every_value_is_under_the_root() -> None:
     """Whatever value of state is changed, removed or added, the root is another."""
     state = World.whole().state
-    seen = {rooted(state)}
+    seen = {tree_of(state).root}
     for key, value in sorted(state.items()):
-        seen.add(rooted(state | {key: bytes((value[0] ^ 1,)) + value[1:]}))
-        seen.add(rooted({other: each for other, each in state.items() if other != key}))
-        seen.add(rooted(state | {key + b"\0": value}))
+        seen.add(tree_of(state | {key: bytes((value[0] ^ 1,)) + value[1:]}).root)
+        seen.add(tree_of({other: each for other, each in state.items() if other != key}).root)
+        seen.add(tree_of(state | {key + b"\0": value}).root)
 
     assert len(seen) == 1 + 3 * len(state)
 
@@ -60,7 +53,7 @@ def test_every_value_is_under_the_root() -> None:
 def test_every_key_is_provable() -> None:
     """Each key has a proof of its value, which proves no other value and no absence; an absent key has a proof too."""
     state = World.whole().state
-    made = update({}.get, ZERO_DIGEST, state)
+    made = tree_of(state)
     for key, value in sorted(state.items()):
         proof = prove(made.added.get, made.root, key)
         assert proves(made.root, key, value, proof)

@@ -4,19 +4,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-
-from paraph.core.abi import encode
-from paraph.core.amount import Wei
-from paraph.core.digest import keccak256
-from paraph.core.ident import Digest, ModelId, RequestKey
-from paraph.core.keys import CURVE_ORDER
-from paraph.core.limits import RECEIPTS_PER_BATCH_MAX
-from paraph.core.merkle import inclusion_proof, root, root_from_inclusion
-from paraph.ledger.rooms.accounts.keys import STAKERS, TREASURY
-from paraph.ledger.rooms.escrow.keys import ADDRESS as ESCROW
-from paraph.ledger.versions import BY_NAME
-from paraph.proofs.receipt import Receipt, receipt_from_values
-from paraph.proofs.request import Layer, Request
 from tests.support_ledger.world import (
     ALICE,
     BASE,
@@ -47,6 +34,19 @@ from tests.support_ledger.world import (
     request,
     signed,
 )
+
+from paraph.core.abi import encode
+from paraph.core.amount import Wei
+from paraph.core.digest import keccak256
+from paraph.core.ident import Digest, ModelId, RequestKey
+from paraph.core.keys import CURVE_ORDER
+from paraph.core.limits import RECEIPTS_PER_BATCH_MAX
+from paraph.core.merkle import inclusion_proof, root, root_from_inclusion
+from paraph.ledger.rooms.accounts.keys import STAKERS, TREASURY
+from paraph.ledger.rooms.escrow.keys import ADDRESS as ESCROW
+from paraph.ledger.versions import BY_NAME
+from paraph.proofs.receipt import Receipt, receipt_from_values
+from paraph.proofs.request import Layer, Request
 
 PRICE = BASE + 7 * PER_INPUT + 11 * PER_OUTPUT
 OPENED_S = START_S + 3
@@ -429,7 +429,7 @@ def test_model_of_all_layers() -> None:
     other = ModelId(keccak256(b"other"))
     world.must(OWNER, "Models", "register", *model_arguments(model_id=other, layers=7))
     world.must(OWNER, "Models", "register", *model_arguments(model_id=ModelId(DIGEST), layers=6))
-    reasons = []
+    reasons: list[str] = []
     for model_id, layer in ((other, Layer.TEE), (other, Layer.SIGNATURE), (ModelId(DIGEST), Layer.SIGNATURE)):
         asked = request(number=len(reasons), now=world.now, model_id=model_id, layer=layer)
         reasons += world.settle(signed(asked, receipt(asked, world.now)))[0]

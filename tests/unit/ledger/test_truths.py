@@ -4,6 +4,17 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from tests.support_ledger.world import (
+    ALICE,
+    BOB,
+    CAROL,
+    HOT,
+    MODEL,
+    OPERATOR,
+    World,
+    person,
+    request,
+)
 
 from paraph.core.ident import Digest
 from paraph.ledger.rooms.accounts.keys import BALANCES
@@ -16,17 +27,6 @@ from paraph.ledger.rooms.params.keys import VALUES
 from paraph.ledger.rooms.settlement.keys import BATCH_COUNT, BATCHES, SETTLED
 from paraph.ledger.state import State
 from paraph.ledger.truths import TRUTHS, broken
-from tests.support_ledger.world import (
-    ALICE,
-    BOB,
-    CAROL,
-    HOT,
-    MODEL,
-    OPERATOR,
-    World,
-    person,
-    request,
-)
 
 
 def test_a_whole_world_is_true() -> None:

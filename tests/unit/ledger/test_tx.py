@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 from eth_account import Account
-from eth_account.typed_transactions import TypedTransaction
+from eth_account.typed_transactions.typed_transaction import TypedTransaction
 from hexbytes import HexBytes
+from tests.support_ledger.world import ALICE, CHAIN_ID
 
 from paraph.core import rlp
 from paraph.core.amount import Wei
@@ -15,7 +16,6 @@ from paraph.core.ident import Address
 from paraph.core.keys import CURVE_ORDER
 from paraph.core.limits import BLOCK_GAS_MAX, TX_BYTES_MAX
 from paraph.ledger.tx import Tx, check_form
-from tests.support_ledger.world import ALICE, CHAIN_ID
 
 TO = Address(bytes.fromhex("00000000000000000000000000000000000000aa"))
 SLOT = b"\x05" * 32

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from tests.support.build import KINDS, Kind, valid
 
 from paraph.core.encode import Json, as_object, canonical, decode
 from paraph.core.errors import Malformed
@@ -15,7 +16,6 @@ from paraph.proofs.bundle import (
     proved_from_json,
     settled_from_json,
 )
-from tests.support.build import KINDS, Kind, valid
 
 CASE = valid("text")
 DATA = CASE.bundle.encode()

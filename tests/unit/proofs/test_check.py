@@ -4,15 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pytest
-
-from paraph.core.amount import Wei
-from paraph.core.digest import sha256
-from paraph.core.encode import Json
-from paraph.core.errors import Malformed, Unverified
-from paraph.proofs.bundle import Proved
-from paraph.proofs.check import given_of, judge, units, verify
-from paraph.proofs.request import Layer
-from paraph.proofs.verdict import Outcome
 from tests.support.build import (
     BATCH,
     CHAIN_ID,
@@ -30,6 +21,15 @@ from tests.support.build import (
     response_of,
     valid,
 )
+
+from paraph.core.amount import Wei
+from paraph.core.digest import sha256
+from paraph.core.encode import Json
+from paraph.core.errors import Malformed, Unverified
+from paraph.proofs.bundle import Proved
+from paraph.proofs.check import given_of, judge, units, verify
+from paraph.proofs.request import Layer
+from paraph.proofs.verdict import Outcome
 
 LIE = sha256(b"lie")
 

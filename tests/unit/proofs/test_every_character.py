@@ -1,14 +1,14 @@
 """No character of a bundle can change unnoticed: each leaf, each member and each hash is tried."""
 
 import pytest
+from tests.support.build import KINDS, Kind, valid
+from tests.support.mutate import leaves, reshaped, respellings, swapped
 
 from paraph.core.encode import canonical
 from paraph.core.errors import Malformed, Unverified
 from paraph.proofs.bundle import decode_bundle
 from paraph.proofs.check import verify
 from paraph.proofs.policy import Trust, decode_trust
-from tests.support.build import KINDS, Kind, valid
-from tests.support.mutate import leaves, reshaped, respellings, swapped
 
 # Half of the work each, so that two cores share it.
 CASES = [(kind, settled) for kind in KINDS for settled in (True, False)]
@@ -53,9 +53,7 @@ def test_every_member_matters(kind: Kind, settled: bool) -> None:
     """A member or item removed, repeated, swapped with its neighbour or added: nothing verifies."""
     case = valid(kind, settled=settled)
 
-    unnoticed = [
-        path for path, other in reshaped(case.bundle.as_json()) if passes(canonical(other), case.trust)
-    ]
+    unnoticed = [path for path, other in reshaped(case.bundle.as_json()) if passes(canonical(other), case.trust)]
 
     assert unnoticed == []
 

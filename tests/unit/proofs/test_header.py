@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 import pytest
+from tests.support.build import PRODUCER, STRANGER, valid
+from tests.support.change import varied
 
 from paraph.core import rlp
 from paraph.core.encode import Json
@@ -10,8 +12,6 @@ from paraph.core.errors import Malformed
 from paraph.core.ident import to_hex
 from paraph.proofs.check import judge
 from paraph.proofs.header import SignedHeader, header_from_json, header_from_rlp, header_to_rlp
-from tests.support.build import PRODUCER, STRANGER, valid
-from tests.support.change import varied
 
 CASE = valid("text")
 SIGNED = CASE.bundle.chain.header

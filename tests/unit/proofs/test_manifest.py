@@ -3,14 +3,14 @@
 from dataclasses import replace
 
 import pytest
+from tests.support.build import manifest_of
+from tests.support.change import varied
 
 from paraph.core.digest import sha256
 from paraph.core.encode import Json
 from paraph.core.errors import Malformed
 from paraph.core.ident import to_hex
 from paraph.proofs.manifest import FILES_MAX, Manifest, ModelFile, manifest_from_json
-from tests.support.build import manifest_of
-from tests.support.change import varied
 
 MANIFEST = manifest_of("text")
 
@@ -73,7 +73,26 @@ def test_other_json_is_refused(change: dict[str, Json], code: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["", "/", "/etc/passwd", "a/", "a//b", ".", "..", "../a", "a/../b", "a/..", "./a", "a\\b", "..\\a", "a\0b", "a\nb", "a\u202eb", "é", "\ud800"],
+    [
+        "",
+        "/",
+        "/etc/passwd",
+        "a/",
+        "a//b",
+        ".",
+        "..",
+        "../a",
+        "a/../b",
+        "a/..",
+        "./a",
+        "a\\b",
+        "..\\a",
+        "a\0b",
+        "a\nb",
+        "a\u202eb",
+        "é",
+        "\ud800",
+    ],
     ids=range(18),
 )
 def test_unsafe_paths_are_refused(path: str) -> None:

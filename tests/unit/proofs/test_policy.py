@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 import pytest
+from tests.support.build import PRODUCER, STRANGER, TRUST
 
 from paraph.core.encode import Json, canonical
 from paraph.core.errors import Malformed
 from paraph.core.ident import to_hex
 from paraph.proofs.policy import PRODUCERS_MAX, decode_trust
-from tests.support.build import PRODUCER, STRANGER, TRUST
 
 JSON = TRUST.as_json()
 

@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 import pytest
+from tests.support.build import KINDS, Kind, profile_of, valid
+from tests.support.change import varied
 
 from paraph.core.encode import Json
 from paraph.core.errors import Malformed
 from paraph.proofs.check import judge
 from paraph.proofs.profile import profile_from_json
-from tests.support.build import KINDS, Kind, profile_of, valid
-from tests.support.change import varied
 
 PROFILE = profile_of("text")
 

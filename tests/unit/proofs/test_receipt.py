@@ -5,6 +5,8 @@ from dataclasses import fields, replace
 import pytest
 from eth_account import Account
 from eth_account.messages import encode_typed_data
+from tests.support.build import CHAIN_ID, HOT, KINDS, STRANGER, Kind, valid
+from tests.support.change import varied
 
 from paraph.core.amount import Wei
 from paraph.core.encode import Json
@@ -25,8 +27,6 @@ from paraph.proofs.receipt import (
     stream_start,
 )
 from paraph.proofs.request import SETTLEMENT, Layer, body_digest
-from tests.support.build import CHAIN_ID, HOT, KINDS, STRANGER, Kind, valid
-from tests.support.change import varied
 
 CASE = valid("text")
 SIGNED = CASE.bundle.answer.receipt

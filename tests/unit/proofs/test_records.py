@@ -3,6 +3,8 @@
 from dataclasses import dataclass, fields, replace
 
 import pytest
+from tests.support.build import valid
+from tests.support.change import varied
 
 from paraph.core import rlp
 from paraph.core.digest import sha256
@@ -20,8 +22,6 @@ from paraph.proofs.records import (
     node_key_key,
     price_key,
 )
-from tests.support.build import valid
-from tests.support.change import varied
 
 ADDRESS = Address(b"\x01" * 20)
 
@@ -87,7 +87,7 @@ def test_every_field_is_proved(part: str, kind: type[Record], code: str) -> None
         changed = (
             replace(chain, settled=replace(settled, record=forged))
             if part == "record"
-            else replace(chain, **{part: forged})
+            else replace(chain, **{part: forged})  # type: ignore[arg-type]
         )
         found = judge(replace(case.bundle, chain=changed), case.trust)
         assert code in {each for each, _ in found.reasons}, name

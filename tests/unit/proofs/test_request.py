@@ -5,6 +5,8 @@ from dataclasses import fields, replace
 import pytest
 from eth_account import Account
 from eth_account.messages import encode_typed_data
+from tests.support.build import CHAIN_ID, KINDS, PAYER, STRANGER, Kind, build, valid
+from tests.support.change import varied
 
 from paraph.core.encode import Json
 from paraph.core.errors import Malformed
@@ -22,8 +24,6 @@ from paraph.proofs.request import (
     request_from_json,
     request_from_values,
 )
-from tests.support.build import CHAIN_ID, KINDS, PAYER, STRANGER, Kind, build, valid
-from tests.support.change import varied
 
 SIGNED = valid("text").bundle.request
 REQUEST = SIGNED.request

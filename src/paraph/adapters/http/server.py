@@ -119,8 +119,9 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 
 
 def _too_large(bytes_max: int) -> HTTPException:
-    # Closing spares us the rest of the body.
-    return HTTPException(413, f"the body is larger than {bytes_max} bytes", {"connection": "close"})
+    # The connection stays: the rest of the body is thrown away as it comes. Closing it with bytes unread would reset it,
+    # and the client might never see this answer.
+    return HTTPException(413, f"the body is larger than {bytes_max} bytes")
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -28,14 +28,14 @@ class LmdbStore:
     """
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         size = MAP_BYTES_FIRST
         existing = folder / "data.mdb"
-        while existing.exists() and existing.stat().st_size > size:
-            size *= 2
         try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            while existing.exists() and existing.stat().st_size > size:
+                size *= 2
             self._env = lmdb.open(str(folder), map_size=size, max_dbs=TABLES_MAX, mode=0o600, meminit=False)
-        except lmdb.Error as error:
+        except (lmdb.Error, OSError) as error:
             raise Unavailable("store.open", f"{folder} cannot be opened as a store: {error}", folder=folder) from error
         self._folder = folder
         self._tables: dict[str, Any] = {}

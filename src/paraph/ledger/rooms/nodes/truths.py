@@ -16,7 +16,7 @@ def bonds_are_held(dump: dict[bytes, bytes]) -> list[str]:
 
 
 def keys_belong_to_nodes(dump: dict[bytes, bytes]) -> list[str]:
-    """Every hot key names a registered node, and was closed at a time if it is; a node that stays has one open: its own."""
+    """Every hot key names a registered node, a closed one has its time; a node that stays has one open key: its own."""
     keys = {
         key[len(HOT_KEYS.prefix) :]: NodeKey.decode(value)
         for key, value in sorted(dump.items())
