@@ -4,16 +4,19 @@ The signed request is the payment, and its key makes it good for one debit: when
 request is sent again, and the node returns the answer it kept.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from paraph.core.amount import Wei
-from paraph.core.encode import Json, JsonObject, as_integer, as_object, take
-from paraph.core.errors import Rejected, Unavailable, Unverified
+from paraph.core.encode import Json, JsonObject, as_integer, as_list, as_object, as_text, canonical, take
+from paraph.core.errors import Malformed, ParaphError, Rejected, Unavailable, Unverified
 from paraph.core.ident import Address, ModelId, RequestKey, to_hex
+from paraph.core.limits import JSON_BYTES_MAX
 from paraph.flows import effective, registry
 from paraph.flows.effect import Draw, Flow, Hear, Listen, Now, Post, Rpc, Show, Sign, Wait, ask
 from paraph.flows.registry import Offer, Snapshot
+from paraph.flows.serve import merge_tool_calls
 from paraph.ledger.rooms.nodes.types import Node
 from paraph.proofs.bundle import Answer, Bundle, Chain, Settled, answer_from_json, settled_from_json
 from paraph.proofs.check import verify
@@ -57,25 +60,30 @@ def buy(trust: Trust, order: Order) -> Flow[Verified[Bundle]]:
     """One verified answer.
 
     Raises:
-        Rejected: what the registry or every node refuses. Unavailable: no node could be reached.
-        Unverified: the answer does not verify; it is not returned.
+        Rejected, Malformed: what the registry or every node refuses. Unavailable: a node could not be reached, and no
+            other answered. Unverified: the answer does not verify; it is not returned.
     """
     found = yield from registry.offer(trust, order.model_id)
     if not found.model.layers >> (order.layer - 1) & 1:
         raise Rejected("models.layer", f"{found.model.name} is not offered with the layer {order.layer.name.lower()}")
     candidates = yield from registry.serving(trust, order.model_id, order.node)
     key = RequestKey((yield from ask(Draw(32))))
-    failure: Unavailable | None = None
+    failures: list[ParaphError] = []
     for address, node in candidates:
         signed = yield from _sign(trust, order, found, key, address)
+        shown: list[JsonObject] = []
         try:
-            answer = yield from _send(order, signed, node)
-        except Unavailable as error:
+            answer = yield from _send(order, signed, node, shown)
+        except (Unavailable, Rejected, Malformed) as error:
+            # Another node would tell another story: what was shown must stay the beginning of what is returned.
+            if shown:
+                raise
             # Asked elsewhere under the same key: whichever answer is settled first, the payer is debited once.
-            failure = error
+            failures.append(error)
             continue
         return (yield from _verified(trust, order, signed, answer))
-    raise failure or Unavailable("nodes.none", "no node answered")
+    # One that could not be reached may have answered: then asking again is what to do, not changing the request.
+    raise next((each for each in failures if isinstance(each, Unavailable)), failures[0])
 
 
 def price_cap(found: Offer, body: JsonObject) -> Wei:
@@ -104,28 +112,28 @@ def _sign(trust: Trust, order: Order, found: Offer, key: RequestKey, node: Addre
     return SignedRequest(trust.chain_id, request, signature)
 
 
-def _send(order: Order, signed: SignedRequest, node: Node) -> Flow[Answer]:
+def _send(order: Order, signed: SignedRequest, node: Node, shown: list[JsonObject]) -> Flow[Answer]:
     message: dict[str, Json] = {"request": signed.as_json(), "body": order.body, "stream": order.stream}
     url = node.endpoint.rstrip("/") + ANSWER_PATH
-    shown: list[str] = []
-    for left in range(TRIES - 1, -1, -1):
+    left = TRIES
+    while True:
+        left -= 1
         try:
             if order.stream and not shown:
                 return (yield from _stream(url, message, signed, shown))
             answer = answer_from_json((yield from ask(Post(url, message | {"stream": False}))))
-            yield from _show_rest(answer, "".join(shown))
+            yield from _show_rest(answer, "".join(str(chunk["text"]) for chunk in shown))
+            return answer
         except Unavailable:
             if left == 0:
                 raise
             yield from ask(Wait(200))
-        else:
-            return answer
-    raise Unavailable("node.unreachable", f"{url} did not answer")
 
 
-def _stream(url: str, message: JsonObject, signed: SignedRequest, shown: list[str]) -> Flow[Answer]:
+def _stream(url: str, message: JsonObject, signed: SignedRequest, shown: list[JsonObject]) -> Flow[Answer]:
     yield from ask(Listen(url, message))
     link = stream_start(signed.request.hash())
+    size = 0
     while True:
         event = yield from ask(Hear())
         if event is None:
@@ -133,15 +141,37 @@ def _stream(url: str, message: JsonObject, signed: SignedRequest, shown: list[st
         members = as_object(event, "an event")
         if "answer" in members:
             answer = answer_from_json(members["answer"])
-            if answer.receipt.receipt.stream_digest != link or answer.response.get("text", "") != "".join(shown):
+            whole = gathered(shown)
+            same = whole == {name: answer.response.get(name) for name in whole}
+            if answer.receipt.receipt.stream_digest != link or not same:
                 raise Unverified((("stream.digest", "what was shown is not what the receipt signs"),))
             return answer
         chunk = as_object(members.get("chunk"), "a chunk")
+        as_text(chunk.get("text"), "a chunk's text")
+        size += len(canonical(chunk))
+        if size > JSON_BYTES_MAX:
+            raise Malformed("stream.size", f"the chunks are longer than {JSON_BYTES_MAX} bytes, as no whole answer is")
         link = stream_next(link, chunk)
         if members.get("digest") != to_hex(link):
             raise Unverified((("stream.digest", "a chunk's running digest does not follow from those before it"),))
-        shown.append(str(chunk.get("text", "")))
+        shown.append(chunk)
         yield from ask(Show(chunk))
+
+
+def gathered(chunks: Sequence[JsonObject]) -> dict[str, Json]:
+    """What chunks add up to, under the names that a text response has for it. Raises `Malformed`."""
+
+    def listed(name: str) -> list[Json]:
+        return [
+            each for chunk in chunks for each in as_list(chunk.get(name) or (), f"a chunk's {name}", items_max=1 << 20)
+        ]
+
+    return {
+        "text": "".join(as_text(chunk.get("text"), "a chunk's text") for chunk in chunks),
+        "token_ids": listed("token_ids") or None,
+        "logprobs": listed("logprobs") or None,
+        "tool_calls": merge_tool_calls([as_object(each, "a tool call") for each in listed("tool_calls")]),
+    }
 
 
 def _show_rest(answer: Answer, shown: str) -> Flow[None]:
@@ -155,14 +185,19 @@ def _show_rest(answer: Answer, shown: str) -> Flow[None]:
 
 def _verified(trust: Trust, order: Order, signed: SignedRequest, answer: Answer) -> Flow[Verified[Bundle]]:
     receipt = answer.receipt.receipt
-    snapshot = yield from _records(trust, receipt)
-    # The node may know a newer block than the server that was asked.
-    for _ in range(TRIES):
-        if receipt.height <= snapshot.header.header.height:
-            break
+    left = TRIES
+    while True:
+        left -= 1
+        try:
+            snapshot = yield from _records(trust, receipt)
+            # The node may know a newer block than the server that was asked.
+            if left == 0 or receipt.height <= snapshot.header.header.height:
+                return verify(Bundle(signed, order.body, answer, _chain(snapshot, receipt, None)), trust)
+        except Unavailable:
+            # The answer is here, and paid for: worth another try.
+            if left == 0:
+                raise
         yield from ask(Wait(200))
-        snapshot = yield from _records(trust, receipt)
-    return verify(Bundle(signed, order.body, answer, _chain(snapshot, receipt, None)), trust)
 
 
 def _places(receipt: Receipt) -> tuple[bytes, bytes, bytes]:

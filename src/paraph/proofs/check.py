@@ -28,7 +28,7 @@ from paraph.core.smt import proves
 from paraph.proofs import records
 from paraph.proofs.bundle import Bundle, Chain, Proved
 from paraph.proofs.policy import Trust
-from paraph.proofs.receipt import NO_SOURCES, Receipt, evidence_digest, given_digest, response_digest
+from paraph.proofs.receipt import NO_SOURCES, NO_STREAM, Receipt, evidence_digest, given_digest, response_digest
 from paraph.proofs.request import Layer, body_digest
 from paraph.proofs.verdict import Claim, Outcome, Verdict, Verified
 
@@ -244,17 +244,16 @@ def _settlement(chain: Chain, receipt: Receipt) -> Claim:
 
 
 def _questions(bundle: Bundle, failed: frozenset[str]) -> Iterator[Claim]:
-    receipt = bundle.answer.receipt.receipt
-    model = to_hex(receipt.model_id)
-    word = "layer signature: the operator's signed word, with no hardware or mathematical evidence"
+    model = to_hex(bundle.answer.receipt.receipt.model_id)
+    word = "the layer signature carries the operator's word, no hardware or mathematical evidence"
     answers = (
-        ("which_model", "Which model generated it?", Outcome.PASS, f"{model}, says the node's registered key"),
-        ("modified", "Was the model modified?", Outcome.SKIP, word),
+        ("which_model", "Which model generated it?", Outcome.PASS, f"{model}, signs the node's registered key"),
+        ("modified", "Was the model modified?", Outcome.SKIP, f"not shown: {word}"),
         (
             "processed",
             "Was the data processed correctly?",
             Outcome.SKIP,
-            f"the input is bound to the receipt; the processing is {word}",
+            f"the input is bound to the receipt; for the rest, {word}",
         ),
         (
             "altered",
@@ -276,8 +275,10 @@ def _not_checked(bundle: Bundle, trust: Trust) -> Iterator[str]:
         yield "that the chat template turned the messages into the given text (`paraph receipt replay` does)"
     if bundle.answer.profile.bit_exact != "yes":
         yield "whether the answer can be computed again: its engine promises no equal bits"
+    if bundle.answer.receipt.receipt.stream_digest != NO_STREAM:
+        yield "the order and timing of the streamed pieces: whoever read the stream checked it, the file holds the whole"
     if bundle.chain.settled is None:
-        yield "settlement: the payer's debit is not shown"
+        yield "settlement: the payer's debit is not shown, nor that the price schedule was in force (the ledger checks both)"
     yield "that the block producer signed no second chain: a solo network trusts its one producer"
     if trust.devnet:
         yield f"anything of value: {trust.network} is a development network"

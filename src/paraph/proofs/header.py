@@ -107,9 +107,7 @@ def header_from_rlp(item: rlp.Rlp) -> SignedHeader:
         raise Malformed("rlp.shape", f"a header has {len(Header.__slots__)} members and a signature")
     sizes = {Digest: DIGEST_BYTES, Address: ADDRESS_BYTES}
     values = [
-        rlp.to_uint(member, field.name)
-        if field.type is int
-        else rlp.as_bytes(member, field.name, sizes[field.type])  # type: ignore[index]
+        rlp.to_uint(member, field.name) if field.type is int else rlp.as_bytes(member, field.name, sizes[field.type])  # type: ignore[index]
         for field, member in zip(fields(Header), members[:-1], strict=True)
     ]
     return SignedHeader(Header(*values), rlp.as_bytes(members[-1], "a signature", SIGNATURE_BYTES))  # type: ignore[arg-type]
