@@ -99,6 +99,11 @@ fuzz: $(READY) ## Search for inputs that break a property, for longer than the t
 bench: $(READY) ## Measure every figure the README states, each beside what it is compared to.
 	$(PY) -m bench $(ARGS)
 
+.PHONY: generate
+generate: $(READY) ## Write everything that is generated: interfaces, reference pages, vectors.
+	$(PY) tools/reference.py
+	$(PY) -m vectors.generate
+
 # --- set up ------------------------------------------------------------------------------------------------------
 
 .PHONY: venv

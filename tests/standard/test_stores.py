@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
@@ -118,7 +118,5 @@ def test_like_a_dictionary(kind: str, tmp_path_factory: pytest.TempPathFactory) 
 
         def teardown(self) -> None:
             self.store.close()
-
-    from hypothesis import settings
 
     run_state_machine_as_test(Machine, settings=settings(max_examples=15, stateful_step_count=15, deadline=None))

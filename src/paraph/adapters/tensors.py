@@ -33,8 +33,9 @@ def pack(name: str, datatype: str, shape: Sequence[int], values: Json) -> Tensor
         Malformed: `tensor.data`: a value that the datatype cannot hold exactly in kind and range, or a wrong count.
     """
     flat = list(_flat(values))
-    if len(flat) != prod(shape):
-        raise Malformed("tensor.data", f"{name}: {len(flat)} values for shape {list(shape)}")
+    nested = isinstance(values, list | tuple) and any(isinstance(each, list | tuple) for each in values)
+    if len(flat) != prod(shape) or (nested and not _shaped(values, shape)):
+        raise Malformed("tensor.data", f"{name}: {len(flat)} values, or nested otherwise than the shape {list(shape)}")
     try:
         data = _pack(datatype, flat)
     except (struct.error, TypeError, OverflowError, UnicodeEncodeError) as error:
@@ -81,7 +82,7 @@ def _pack(datatype: str, flat: list[Any]) -> bytes:
     if datatype == "BF16":
         # Round to nearest even on the upper half of an FP32, as hardware does.
         words = struct.unpack(f"<{len(flat)}I", struct.pack(f"<{len(flat)}f", *flat))
-        return struct.pack(f"<{len(flat)}H", *((word + 0x7FFF + (word >> 16 & 1)) >> 16 & 0xFFFF for word in words))
+        return struct.pack(f"<{len(flat)}H", *(_half(word) for word in words))
     if datatype not in FORMATS:
         raise TypeError("unknown datatype")
     if datatype == "BOOL":
@@ -89,6 +90,12 @@ def _pack(datatype: str, flat: list[Any]) -> bytes:
     elif any(isinstance(value, bool | str) for value in flat):
         raise TypeError("a number is wanted")
     return struct.pack(f"<{len(flat)}{FORMATS[datatype]}", *flat)
+
+
+def _half(word: int) -> int:
+    if word & 0x7FFF_FFFF > 0x7F80_0000:
+        return word >> 16 | 0x40  # a NaN stays one, whatever its payload
+    return (word + 0x7FFF + (word >> 16 & 1)) >> 16
 
 
 def _all(flat: list[Any], *kinds: type) -> list[Any]:
@@ -103,6 +110,12 @@ def _flat(values: Any) -> Iterator[Any]:
             yield from _flat(value)
     else:
         yield values
+
+
+def _shaped(values: Any, shape: Sequence[int]) -> bool:
+    if not isinstance(values, list | tuple):
+        return not shape
+    return bool(shape) and len(values) == shape[0] and all(_shaped(each, shape[1:]) for each in values)
 
 
 def _shape(values: Any) -> list[int]:

@@ -216,7 +216,7 @@ class Chain:
     def _begin(self) -> None:
         changes = self.genesis.state()
         update = tree.update(self._node, EMPTY, changes)
-        base_fee = int.from_bytes(changes[BASE_FEE.prefix] or b"", "big")
+        state = State(changes.get)
         header = Header(
             self.genesis.chain_id,
             self.genesis_digest,
@@ -228,8 +228,9 @@ class Chain:
             merkle_root([]),
             merkle_root([]),
             0,
-            0,
-            base_fee,
+            # Clients take the next block's gas limit from the last block, even if that is this one.
+            params.get(state, GAS_LIMIT),
+            BASE_FEE.get(state),
         )
         self._keep(StoredBlock(SignedHeader(header, self._producer.sign(header.hash())), (), ()), changes, update)
 

@@ -37,8 +37,10 @@ class Config:
         trust: the network.
         operator: the account that registered the node.
         manifests: what to serve; files must be in the blob store.
-        host, port: where it listens; port 0 takes a free one.
-        slots, threads: of each language model's engine.
+        host: the address it listens on; the loopback one unless a proxy stands in front.
+        port: where it listens; 0 takes a free one.
+        slots: requests that each language model answers at the same time.
+        threads: threads that compute, of each language model's engine.
         settle_interval_ms: how often it settles what it earned.
         heartbeat_interval_s: how often it tells the ledger that it lives.
     """

@@ -4,12 +4,14 @@ import asyncio
 import base64
 import binascii
 import json
-from collections.abc import AsyncIterator, Callable
-from typing import Final
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, Final, TypeVar
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response, StreamingResponse
 
+from paraph.adapters.http.server import read_body
 from paraph.core.encode import Json, JsonObject, as_object, decode
 from paraph.core.errors import Malformed, ParaphError, Rejected, Unavailable
 from paraph.core.ident import to_hex
@@ -22,6 +24,8 @@ from paraph.proofs.request import SignedRequest, request_from_json
 
 HEADER: Final = "paraph-request"
 SIGNED_BYTES_MAX: Final = 4096
+
+T = TypeVar("T")
 
 STATUS: Final = {
     "request.unpaid": 402,
@@ -67,13 +71,12 @@ def json_response(body: Json, status: int = 200, headers: dict[str, str] | None 
 
 
 async def read_json(request: HttpRequest) -> JsonObject:
-    """The request's body as a JSON object. Raises `Malformed` (`http.size`, `json.…`)."""
-    data = bytearray()
-    async for part in request.stream():
-        data += part
-        if len(data) > JSON_BYTES_MAX:
-            raise Malformed("http.size", f"the body is longer than {JSON_BYTES_MAX} bytes")
-    return as_object(decode(bytes(data)), "the body")
+    """The request's body as a JSON object. Raises `Malformed` (`http.size`, `http.body`, `json.…`)."""
+    try:
+        data = await read_body(request, JSON_BYTES_MAX)
+    except HTTPException as error:
+        raise Malformed("http.size" if error.status_code == 413 else "http.body", error.detail) from error
+    return as_object(decode(data), "the body")
 
 
 def signed_header(request: HttpRequest) -> SignedRequest | None:
@@ -96,15 +99,20 @@ UNPAID: Final = Rejected(
 
 async def entry_of(request: HttpRequest, job: Job) -> Entry:
     """The job's answer; when the client goes away meanwhile, the job is told so. Raises what the job failed with."""
-    answer = asyncio.ensure_future(job.result())
+    return await _unless_gone(request, job.result())
+
+
+async def _unless_gone(request: HttpRequest, waiting: Coroutine[Any, Any, T]) -> T:
+    """What is waited for, unless the client goes away first. Raises `Unavailable` (`http.gone`) then."""
+    answer = asyncio.ensure_future(waiting)
     gone = asyncio.ensure_future(_disconnected(request))
     try:
         await asyncio.wait((answer, gone), return_when=asyncio.FIRST_COMPLETED)
         if not answer.done():
-            answer.cancel()
             raise Unavailable("http.gone", "the client went away")
         return answer.result()
     finally:
+        answer.cancel()
         gone.cancel()
 
 
@@ -114,11 +122,16 @@ async def _disconnected(request: HttpRequest) -> None:
 
 
 async def open_stream(
-    job: Job, chunk: Callable[[JsonObject, str], Json], end: Callable[[Entry], list[Json]], last: bytes = b""
+    request: HttpRequest,
+    job: Job,
+    chunk: Callable[[JsonObject, str], Json],
+    end: Callable[[Entry], list[Json]],
+    last: bytes = b"",
 ) -> Response:
     """Server-sent events for a job: each chunk with its running digest, then what `end` makes of the answer.
 
     Args:
+        request: whose client may go away before the first chunk.
         job: what is followed.
         chunk: renders a chunk, given its digest as hex.
         end: renders the end.
@@ -128,7 +141,7 @@ async def open_stream(
         What the job fails with before its first chunk: then an error status can still be sent.
     """
     chunks = job.follow()
-    first = await anext(chunks, None)
+    first = await _unless_gone(request, _next(chunks))
 
     async def events() -> AsyncIterator[bytes]:
         link = stream_start(job.request.request.hash())
@@ -148,6 +161,10 @@ async def open_stream(
             await chunks.aclose()  # type: ignore[attr-defined]
 
     return StreamingResponse(events(), media_type="text/event-stream", headers={"cache-control": "no-store"})
+
+
+async def _next(chunks: AsyncIterator[JsonObject]) -> JsonObject | None:
+    return await anext(chunks, None)
 
 
 def _event(value: Json) -> bytes:

@@ -61,6 +61,7 @@ def routes(service: Service) -> list[Route]:
             served.tensor  # noqa: B018  a language model is refused before anything is quoted
             asked = await read_json(request)
             body = effective.infer(_inputs(asked), _outputs(asked), served.model_id)
+            names: dict[str, Json] = {"id": as_text(asked["id"], "id", bytes_max=256)} if "id" in asked else {}
             signed = signed_header(request)
             if signed is None:
                 return error_response(UNPAID, paraph=await service.quote(body))
@@ -72,9 +73,7 @@ def routes(service: Service) -> list[Route]:
                 "outputs": [_shown(tensor_from_json(each, "outputs")) for each in outputs],
                 "paraph": answer.as_json(),
             }
-            if "id" in asked:
-                shown["id"] = as_text(asked["id"], "id", bytes_max=256)
-            return json_response(shown)
+            return json_response(shown | names)
         except ParaphError as error:
             return error_response(error)
 
@@ -93,16 +92,12 @@ def _spec(spec: TensorSpec) -> dict[str, Json]:
 
 
 def _inputs(asked: JsonObject) -> tuple[Tensor, ...]:
-    unknown = sorted(asked.keys() - {"id", "inputs", "outputs"})
-    if unknown:
-        raise Rejected("request.unknown_parameter", f"unknown parameters: {', '.join(unknown)[:200]}")
+    _only(asked, "id", "inputs", "outputs")
     return tuple(_input(each) for each in as_list(asked.get("inputs"), "inputs", items_max=TENSORS_MAX))
 
 
 def _input(value: Json) -> Tensor:
-    found = as_object(value, "an input")
-    if found.keys() - {"name", "datatype", "shape", "data"}:
-        raise Rejected("request.unknown_parameter", "an input has name, datatype, shape and data; nothing else")
+    found = _only(as_object(value, "an input"), "name", "datatype", "shape", "data")
     shape = as_list(found.get("shape"), "shape", items_max=TENSOR_RANK_MAX)
     return pack(
         as_text(found.get("name"), "name", bytes_max=NAME_BYTES_MAX),
@@ -114,7 +109,17 @@ def _input(value: Json) -> Tensor:
 
 def _outputs(asked: JsonObject) -> tuple[str, ...]:
     listed = as_list(asked.get("outputs", ()), "outputs", items_max=TENSORS_MAX)
-    return tuple(as_text(as_object(each, "an output").get("name"), "name", bytes_max=NAME_BYTES_MAX) for each in listed)
+    found = (_only(as_object(each, "an output"), "name") for each in listed)
+    return tuple(as_text(each.get("name"), "name", bytes_max=NAME_BYTES_MAX) for each in found)
+
+
+def _only(found: JsonObject, *names: str) -> JsonObject:
+    """What holds no other members. Raises `Rejected` (`request.unknown_parameter`) naming those it holds."""
+    unknown = ", ".join(sorted(found.keys() - set(names)))
+    if unknown:
+        sentence = f"unknown parameters: {unknown[:200]}; here stand {', '.join(names)}"
+        raise Rejected("request.unknown_parameter", sentence, parameters=unknown)
+    return found
 
 
 def _shown(tensor: Tensor) -> dict[str, Json]:

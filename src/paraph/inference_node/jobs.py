@@ -52,6 +52,8 @@ class Job:
     async def follow(self) -> AsyncIterator[JsonObject]:
         """All chunks from the first on, as they come. Raises what the job failed with, at the end."""
         self._followers += 1
+        # A retry that comes before the engine has noticed keeps the whole answer.
+        self.unwanted.clear()
         try:
             seen = 0
             while True:

@@ -8,15 +8,15 @@ from typing import Final
 from paraph.adapters.http.client import AsyncDriver
 from paraph.core.ident import Address, ModelId
 from paraph.flows import registry
-from paraph.flows.effect import Flow, Rpc, ask
+from paraph.flows.effect import Flow
 from paraph.flows.ports import Clock
 from paraph.flows.registry import Offer
-from paraph.flows.transact import quantity
 from paraph.ledger.rooms.escrow.types import Account
 from paraph.proofs.policy import Trust
 
 FRESH_MS: Final = 1_000
-"""How old a read may be. A price that changed within it settles by the old schedule, which the ledger allows."""
+"""How old a read may be. Work begun within it after a price has changed is the node's loss: the ledger refuses the old
+schedule for it, and the payer is not charged."""
 
 
 class LedgerView:
@@ -59,20 +59,21 @@ class LedgerView:
         self._escrows.pop(payer, None)
 
     async def height(self) -> int:
-        """A recent block height."""
+        """A recent block height, of a believed header: a receipt that named a later one would be refused."""
         at_ms, height = self._height
         if height < 0 or self._old(at_ms):
-            height = await self.driver.run(_height())
+            height = await self.driver.run(_height(self.trust))
             self._height = (self._clock.now_ms(), height)
         return height
 
     def _old(self, at_ms: int) -> bool:
-        return self._clock.now_ms() - at_ms > FRESH_MS
+        # A clock that was set back makes everything old.
+        return not 0 <= self._clock.now_ms() - at_ms <= FRESH_MS
 
 
 PAYERS_KEPT: Final = 10_000
 """Escrows kept at a time: some MB."""
 
 
-def _height() -> Flow[int]:
-    return quantity((yield from ask(Rpc("eth_blockNumber", ()))))
+def _height(trust: Trust) -> Flow[int]:
+    return (yield from registry.read(trust)).header.header.height

@@ -26,6 +26,7 @@ def routes(service: Service) -> list[Route]:
             job = service.start(signed, body)
             if stream:
                 return await open_stream(
+                    request,
                     job,
                     lambda chunk, digest: {"chunk": chunk, "digest": digest},
                     lambda entry: [{"answer": entry.answer.as_json()}],

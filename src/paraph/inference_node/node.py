@@ -94,6 +94,8 @@ class InferenceNode:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self.service is not None:
+            await self.service.outbox.flushed()
         for served in self._models.values():
             await served.engine.close()
         if self._driver is not None:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from paraph.adapters.http import openai
-from paraph.core.encode import Json, JsonObject, as_text
+from paraph.core.encode import Json, JsonObject, as_object, as_text
 from paraph.core.errors import Malformed, ParaphError
 from paraph.core.ident import ModelId, to_hex
 from paraph.flows import effective
@@ -53,13 +53,16 @@ def routes(service: Service) -> list[Route]:
                 asked = await read_json(request)
                 served = service.model(as_text(asked.get("model"), "model", bytes_max=256))
                 body = read(asked, served.model_id)
+                stream, wants_usage = _travel(asked)
+                if body["kind"] == "embeddings":
+                    _embeddings_travel(asked, stream=stream)
                 signed = signed_header(request)
                 if signed is None:
                     return error_response(UNPAID, paraph=await service.quote(body))
                 job = service.start(signed, body)
                 name = served.manifest.name
-                if asked.get("stream"):
-                    return await _stream(job, name, body, asked)
+                if stream:
+                    return await _stream(request, job, name, body, wants_usage=wants_usage)
                 entry = await entry_of(request, job)
                 return json_response(_whole(name, body, asked, entry) | {"paraph": entry.answer.as_json()})
             except ParaphError as error:
@@ -105,12 +108,30 @@ def _whole(name: str, body: JsonObject, asked: JsonObject, entry: Entry) -> dict
     return openai.completion(_id(entry), name, body, response, receipt)
 
 
-async def _stream(job: Job, name: str, body: JsonObject, asked: JsonObject) -> Response:
-    if body["kind"] == "embeddings":
+def _travel(asked: JsonObject) -> tuple[bool, bool]:
+    """How the answer travels: streamed or not, and with a last event of usage or not. Raises `Malformed`."""
+    stream, options = asked.get("stream"), asked.get("stream_options")
+    if not isinstance(stream, bool | None):
+        raise Malformed("request.parameter", "stream must be true or false", parameter="stream")
+    if options is None:
+        return bool(stream), False
+    found = as_object(options, "stream_options")
+    wants_usage = found.get("include_usage", False)
+    if not stream or found.keys() - {"include_usage"} or not isinstance(wants_usage, bool):
+        sentence = "stream_options goes with stream, and holds include_usage, true or false, and nothing else"
+        raise Malformed("request.parameter", sentence, parameter="stream_options")
+    return True, wants_usage
+
+
+def _embeddings_travel(asked: JsonObject, *, stream: bool) -> None:
+    if stream:
         raise Malformed("request.parameter", "embeddings are not streamed", parameter="stream")
+    if asked.get("encoding_format", "float") not in ("float", "base64"):
+        raise Malformed("request.parameter", "encoding_format must be float or base64", parameter="encoding_format")
+
+
+async def _stream(request: HttpRequest, job: Job, name: str, body: JsonObject, *, wants_usage: bool) -> Response:
     answer_id = "paraph-" + job.request.request.key.hex()[:24]
-    options = asked.get("stream_options")
-    wants_usage = isinstance(options, dict) and options.get("include_usage") is True
 
     def chunk(delta: JsonObject, digest: str) -> Json:
         return openai.chunk(answer_id, name, body, 0, delta, None) | {"paraph": {"digest": digest, "chunk": delta}}
@@ -123,7 +144,7 @@ async def _stream(job: Job, name: str, body: JsonObject, asked: JsonObject) -> R
             events.append(openai.usage_chunk(answer_id, name, body, 0, response))
         return events
 
-    return await open_stream(job, chunk, end, b"data: [DONE]\n\n")
+    return await open_stream(request, job, chunk, end, b"data: [DONE]\n\n")
 
 
 def _id(entry: Entry) -> str:

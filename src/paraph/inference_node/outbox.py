@@ -5,13 +5,15 @@ replay guard makes it once. Who owns the disk can lose receipts, and so the node
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from paraph.core.encode import Json, JsonObject, as_list, as_object, canonical, decode, take
-from paraph.core.errors import Unavailable
+from paraph.core.errors import Rejected, Unavailable
 from paraph.core.ident import Address, RequestKey
+from paraph.core.limits import JSON_BYTES_MAX
 from paraph.flows.ports import KeyValue
 from paraph.proofs.bundle import Answer, answer_from_json
 from paraph.proofs.request import SignedRequest, request_from_json
@@ -59,16 +61,11 @@ class Outbox:
         data = self._store.get(ANSWERS, place_of(payer, key))
         return None if data is None else _entry(data)
 
-    def pending(self, limit: int) -> list[Entry]:
-        """Up to `limit` answers that are not settled, in order of their keys."""
-        found: list[Entry] = []
-        for place, _ in self._store.items(PENDING):
-            if len(found) == limit:
-                break
-            data = self._store.get(ANSWERS, place)
-            if data is not None:
-                found.append(_entry(data))
-        return found
+    def pending(self, limit: int, but: Container[bytes] = ()) -> list[Entry]:
+        """Up to `limit` answers that are not settled, in order of their keys, without those at the places `but`."""
+        places = list(islice((place for place, _ in self._store.items(PENDING) if place not in but), limit))
+        rows = (self._store.get(ANSWERS, place) for place in places)
+        return [_entry(data) for data in rows if data is not None]
 
     def pending_prices(self) -> Iterator[tuple[Address, int]]:
         """Payer and price in wei of everything not settled: what is promised to this node."""
@@ -85,9 +82,13 @@ class Outbox:
 
         Raises:
             Unavailable: the disk is full or failing: nothing was kept, and the answer must not be charged.
+            Rejected: `node.answer_size`: nobody could read it again.
         """
+        data = entry.encode()
+        if len(data) > JSON_BYTES_MAX:
+            raise Rejected("node.answer_size", f"the answer takes {len(data)} bytes; at most {JSON_BYTES_MAX}")
         price = entry.answer.receipt.receipt.price.to_bytes(32, "big")
-        await self._write({(ANSWERS, entry.place): entry.encode(), (PENDING, entry.place): price})
+        await self._write({(ANSWERS, entry.place): data, (PENDING, entry.place): price})
 
     async def close_entry(self, place: bytes, outcome: str) -> None:
         """Note what became of an answer; it is pending no more."""
@@ -96,6 +97,11 @@ class Outbox:
     async def probe(self) -> None:
         """Try a write after a failure. Raises `Unavailable` while the store still fails."""
         await self._write({(OUTCOMES, b"probe"): b"probe"})
+
+    async def flushed(self) -> None:
+        """Wait until nothing is being written: before then the store must not be closed."""
+        while self._writing is not None:
+            await asyncio.wait([self._writing])
 
     async def _write(self, rows: dict[tuple[str, bytes], bytes | None]) -> None:
         done = asyncio.get_running_loop().create_future()
@@ -114,6 +120,8 @@ class Outbox:
                 await asyncio.to_thread(self._store.write, rows)
             except Unavailable as error:
                 failure = error
+            except Exception as error:  # noqa: BLE001  whatever it was, nothing was kept, and those who wait must hear
+                failure = Unavailable("node.outbox", f"the outbox cannot be written: {type(error).__name__}")
             self.failure = failure
             for _, done in group:
                 if failure is None:

@@ -10,9 +10,13 @@ request.
 
 import asyncio
 import struct
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
 from typing import Final
+
+import structlog
 
 from paraph.core.encode import Json, JsonObject
 from paraph.core.errors import ParaphError, Rejected, Unavailable, must
@@ -27,10 +31,15 @@ from paraph.inference_node.jobs import Job
 from paraph.inference_node.ledger import LedgerView
 from paraph.inference_node.models import Served
 from paraph.inference_node.outbox import Entry, Outbox, place_of
-from paraph.proofs.request import SignedRequest
+from paraph.proofs.check import units
+from paraph.proofs.request import SignedRequest, body_digest
 
 QUEUE_MAX: Final = 64
 """Requests that wait for one model: at a second each, a minute's patience."""
+QUEUE_PAYER_MAX: Final = QUEUE_MAX // 2
+"""Requests of one payer in work or waiting, of all models: nobody fills a queue alone."""
+
+log = structlog.get_logger("paraph.service")
 
 
 class Busy(Unavailable):
@@ -61,6 +70,7 @@ class Service:
         self.outbox = outbox
         self._clock = clock
         self._jobs: dict[bytes, Job] = {}
+        self._jobs_of: Counter[Address] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
         self._promised: dict[Address, int] = {}
         for payer, price in outbox.pending_prices():
@@ -75,16 +85,18 @@ class Service:
         raise Rejected("models.not_served", f"this node does not serve {name[:80]!r}; it serves: {names}")
 
     async def quote(self, body: JsonObject) -> dict[str, Json]:
-        """What to sign for an effective request."""
-        offer = await self.ledger.offer(self.model(str(body["model"])).model_id)
+        """What to sign for an effective request. Raises `Rejected` for what the model's engine cannot honour."""
+        served = self.model(str(body["model"]))
+        _honoured(served, body)
+        offer = await self.ledger.offer(served.model_id)
         return serve.quote(self.identity, offer, body, price_cap(offer, body), self._clock.now_ms() // 1000)
 
     def start(self, signed: SignedRequest, body: JsonObject) -> Job:
         """Begin to answer, or join what was begun or done under this key.
 
         Raises:
-            Rejected: `request.key_reused`: the key served another request; and what `admit` refuses.
-            Unavailable: the outbox cannot be written.
+            Rejected: `request.key_reused`: the key served another request; what `admit` refuses; what the engine cannot
+                honour. Unavailable: the outbox cannot be written; `Busy`.
         """
         request = signed.request
         place = place_of(request.payer, request.key)
@@ -96,19 +108,25 @@ class Service:
                 job.chunks.extend(kept.chunks)
                 job.finish(kept)
         if job is not None:
-            if job.request.request.hash() != request.hash():
+            if (job.request.chain_id, job.request.request.hash()) != (signed.chain_id, request.hash()):
                 raise Rejected("request.key_reused", "this key was used for another request; draw a new one")
+            if body_digest(body) != request.body_digest:
+                raise Rejected("request.body", "the body, after defaults, is not the one that was signed")
             if not signed.signed_by_payer():
                 raise Rejected("request.signature", "the signature is not the payer's")
             return job
         serve.admit(self.identity, signed, body, self._clock.now_ms() // 1000)
         served = self.model(to_hex(request.model_id))
-        if served.waiting >= QUEUE_MAX:
+        _honoured(served, body)
+        if served.waiting >= QUEUE_MAX or self._jobs_of[request.payer] >= QUEUE_PAYER_MAX:
             raise Busy(1 + served.waiting // max(served.slots, 1))
         if self.outbox.failure is not None:
             raise Unavailable("node.outbox", f"answers cannot be kept now: {self.outbox.failure.message}")
         job = Job(signed)
         self._jobs[place] = job
+        self._jobs_of[request.payer] += 1
+        # Counted here and not when the task first runs: a burst must not slip past the limit.
+        served.waiting += 1
         task = asyncio.create_task(self._work(job, served, body))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -128,58 +146,61 @@ class Service:
 
     async def _work(self, job: Job, served: Served, body: JsonObject) -> None:
         request = job.request.request
+        held = Hold(request.payer)
         try:
-            offer = await self.ledger.offer(request.model_id)
             async with self._turn(job, served):
-                if self._clock.now_ms() // 1000 > request.deadline:
-                    raise Rejected("request.expired", "the deadline passed while the request waited in the queue")
-                work = await self._answer(job, served, body, offer)
-            answer = serve.receipt(self.identity, job.request, offer, work)
-            price = answer.receipt.receipt.price
-            entry = Entry(job.request, answer, tuple(job.chunks) if work.link else ())
-            await self._keep(entry, price)
+                # Read when its turn has come: a schedule read before a long wait may have ended meanwhile.
+                offer = await self.ledger.offer(request.model_id)
+                if not offer.model.layers >> (request.layer - 1) & 1:
+                    raise Rejected("models.layer", f"{offer.model.name} is not offered with this layer")
+                work = await self._answer(job, served, body, offer, held)
+            due = offer.price.of(*units(body, work.response))
+            if due > request.max_price:
+                raise Rejected("request.cap", f"the answer would cost {due} wei, above the cap; nothing is charged")
+            entry = Entry(job.request, serve.receipt(self.identity, job.request, offer, work), tuple(job.chunks))
+            # What was held becomes the price: at no moment is the same escrow free for another request.
+            self._hold(held, due)
+            await self.outbox.keep(entry)
+            held.amount = 0
             job.finish(entry)
         except ParaphError as error:
             job.fail(error)
         except Exception:
-            job.fail(Unavailable("node.internal", "the node failed while answering; nothing is charged"))
-            raise
+            # The fault is ours. The caller hears that much and no more; what it was goes to the log.
+            log.exception("answer failed", key=request.key.hex())
         finally:
+            self._hold(held, 0)
+            if not job.ended:
+                job.fail(Unavailable("node.internal", "the node failed while answering; nothing is charged"))
             del self._jobs[place_of(request.payer, request.key)]
+            self._jobs_of[request.payer] -= 1
+            if not self._jobs_of[request.payer]:
+                del self._jobs_of[request.payer]
 
-    async def _keep(self, entry: Entry, price: int) -> None:
-        payer = entry.request.request.payer
-        self._promise(payer, price)
-        try:
-            await self.outbox.keep(entry)
-        except Unavailable:
-            self._promise(payer, -price)
-            raise
-
-    async def _answer(self, job: Job, served: Served, body: JsonObject, offer: Offer) -> Work:
+    async def _answer(self, job: Job, served: Served, body: JsonObject, offer: Offer, held: "Hold") -> Work:
         kind = body["kind"]
         if kind == "infer":
-            return await self._infer(job, served, body, offer)
+            return await self._infer(job, served, body, offer, held)
         if kind == "embeddings":
-            return await self._embed(job, served, body, offer)
-        return await self._generate(job, served, body, offer)
+            return await self._embed(job, served, body, offer, held)
+        return await self._generate(job, served, body, offer, held)
 
-    async def _infer(self, job: Job, served: Served, body: JsonObject, offer: Offer) -> Work:
+    async def _infer(self, job: Job, served: Served, body: JsonObject, offer: Offer, held: "Hold") -> Work:
         inputs, outputs = effective.tensors_of(body)
         rows = inputs[0].rows
         height = await self.ledger.height()
-        async with self._reserve(job.request, offer.price.of(rows, max(rows, 1))):
-            started = self._clock.now_ms()
-            found = await served.tensor.infer(inputs, outputs)
+        await self._reserve(job.request, offer.price.of(rows, max(rows, 1)), held)
+        started = self._begun(job)
+        found = await served.tensor.infer(inputs, outputs)
         response = serve.tensor_response(found)
         return Work(body, None, response, served.engine.profile, None, height, started, self._clock.now_ms())
 
-    async def _embed(self, job: Job, served: Served, body: JsonObject, offer: Offer) -> Work:
+    async def _embed(self, job: Job, served: Served, body: JsonObject, offer: Offer, held: "Hold") -> Work:
         texts = tuple(str(text) for text in body["inputs"])  # type: ignore[union-attr]
         height = await self.ledger.height()
-        async with self._reserve(job.request, offer.price.of(*effective.tokens_most(body))):
-            started = self._clock.now_ms()
-            vectors, tokens = await served.text.embed(texts)
+        await self._reserve(job.request, offer.price.of(*effective.tokens_most(body)), held)
+        started = self._begun(job)
+        vectors, tokens = await served.text.embed(texts)
         rows = tuple(
             Tensor(f"embedding-{index}", "FP32", (len(vector),), struct.pack(f"<{len(vector)}f", *vector))
             for index, vector in enumerate(vectors)
@@ -187,57 +208,60 @@ class Service:
         response = serve.embedding_response(rows, tokens)
         return Work(body, None, response, served.engine.profile, None, height, started, self._clock.now_ms())
 
-    async def _generate(self, job: Job, served: Served, body: JsonObject, offer: Offer) -> Work:
+    async def _generate(self, job: Job, served: Served, body: JsonObject, offer: Offer, held: "Hold") -> Work:
         engine = served.text
         honoured = effective.honourable(body, engine.parameters)
         most_in, most_out = effective.tokens_most(body)
         gathered = TextAnswer(job.request.request.hash())
         height = await self.ledger.height()
-        started = self._clock.now_ms()
+        started = self._begun(job)
+        counted = 0
         async with aclosing(engine.generate(honoured)) as events:  # type: ignore[type-var]
-            first = await anext(events)
+            first = await anext(events, None)
             must(isinstance(first, Given), "an engine first says what the model was given")
-            gathered.take(first)
+            gathered.take(first)  # type: ignore[arg-type]
             if gathered.given is not None and gathered.given.token_ids is not None:
-                most_in = len(gathered.given.token_ids)
-            async with self._reserve(job.request, offer.price.of(most_in, most_out)):
-                async for event in events:
-                    chunk = gathered.take(event)
-                    if chunk is not None:
-                        job.add(chunk)
-                    if job.unwanted.is_set():
-                        gathered.stop("cancelled", most_in)
-                        break
+                most_in = counted = len(gathered.given.token_ids)
+            await self._reserve(job.request, offer.price.of(most_in, most_out), held)
+            async for event in events:
+                chunk = gathered.take(event)
+                if chunk is not None:
+                    job.add(chunk)
+                if job.unwanted.is_set():
+                    # An engine that has not counted the input is not believed to have read any of it.
+                    gathered.stop("cancelled", counted)
+                    break
         if gathered.finish is None:
             raise Unavailable("engine.died", "the engine ended without finishing its answer; nothing is charged")
-        due = offer.price.of(gathered.finish.input_tokens, gathered.finish.output_tokens)
-        if due > job.request.request.max_price:
-            raise Rejected("request.cap", f"the answer would cost {due} wei, above the cap; nothing is charged")
         link = gathered.link
         response, given = gathered.response(), gathered.given_json()
         return Work(body, given, response, engine.profile, link, height, started, self._clock.now_ms())
 
     # --- promises and turns ---
 
-    @asynccontextmanager
-    async def _reserve(self, signed: SignedRequest, most: int) -> AsyncIterator[None]:
-        """Hold `most` wei of the payer's escrow while the work runs."""
-        payer = signed.request.payer
-        promised = self._promised.get(payer, 0)
-        try:
-            serve.admit_price(signed, most, await self.ledger.escrow(payer), promised)
-        except Rejected:
-            promised = self._promised.get(payer, 0)
-            serve.admit_price(signed, most, await self.ledger.escrow(payer, fresh=True), promised)
-        self._promise(payer, most)
-        try:
-            yield
-        finally:
-            self._promise(payer, -most)
+    def _begun(self, job: Job) -> int:
+        """When the work begins, in milliseconds. Raises `Rejected` after the deadline: no receipt could answer then."""
+        now_ms, deadline = self._clock.now_ms(), job.request.request.deadline
+        if now_ms > deadline * 1000:
+            raise Rejected("request.expired", f"the deadline {deadline} passed while the request waited its turn")
+        return now_ms
+
+    async def _reserve(self, signed: SignedRequest, most: int, held: "Hold") -> None:
+        """Hold `most` wei of the payer's escrow until the answer is kept or failed. Raises as `admit_price` does."""
+        payer = held.payer
+        # What is promised is looked at after the ledger answered: others may have been promised something meanwhile.
+        escrow = await self.ledger.escrow(payer)
+        if escrow.available < self._promised.get(payer, 0) + most:
+            escrow = await self.ledger.escrow(payer, fresh=True)
+        serve.admit_price(signed, most, escrow, self._promised.get(payer, 0))
+        self._hold(held, most)
+
+    def _hold(self, held: "Hold", amount: int) -> None:
+        self._promise(held.payer, amount - held.amount)
+        held.amount = amount
 
     @asynccontextmanager
     async def _turn(self, job: Job, served: Served) -> AsyncIterator[None]:
-        served.waiting += 1
         try:
             await served.turn.acquire()
         finally:
@@ -257,3 +281,21 @@ class Service:
             self._promised[payer] = total
         else:
             self._promised.pop(payer, None)
+
+
+@dataclass(slots=True)
+class Hold:
+    """Wei of a payer's escrow that one job holds: first the most it can cost, then its price, until it is kept."""
+
+    payer: Address
+    amount: int = 0
+
+
+def _honoured(served: Served, body: JsonObject) -> None:
+    """Refuse what the model's engine cannot do, before anything is quoted, queued or charged."""
+    if body["kind"] == "infer":
+        served.tensor  # noqa: B018  refuses a language model
+    elif body["kind"] == "embeddings":
+        served.text  # noqa: B018  refuses a tensor model
+    else:
+        effective.honourable(body, served.text.parameters)

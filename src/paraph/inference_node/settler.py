@@ -22,6 +22,9 @@ from paraph.ledger.rooms.nodes.calls import CONTRACT as NODES
 BATCH_MAX: Final = 400
 """Receipts in a batch: 400 take about 15 million gas, half a block."""
 BACKOFF_S_MAX: Final = 30.0
+REST_S_FIRST: Final = 30.0
+REST_S_MAX: Final = 600.0
+"""How long a receipt rests whose payer's escrow is empty; the settle window is an hour or more."""
 
 log = structlog.get_logger("paraph.settler")
 
@@ -41,6 +44,10 @@ class Settler:
         self._service = service
         self._outbox = outbox
         self._interval_s = interval_s
+        # The hot key's transactions go one after the other, or two would take the same nonce.
+        self._sending = asyncio.Lock()
+        self._resting: dict[bytes, tuple[float, float]] = {}
+        """Of a receipt that waits for its payer's deposit: when it is tried again, and how long it rested last."""
 
     async def run(self) -> None:
         """Settle until cancelled. What fails is tried again, less and less often."""
@@ -53,6 +60,10 @@ class Settler:
             except ParaphError as error:
                 wait_s = min(max(wait_s, 0.5) * 2, BACKOFF_S_MAX)
                 log.warning("settlement failed", code=error.code, reason=error.message, again_in_s=wait_s)
+            except Exception:
+                # The fault is ours; a settler that dies of it would go unnoticed, and the node unpaid.
+                wait_s = BACKOFF_S_MAX
+                log.exception("settlement failed", again_in_s=wait_s)
 
     async def settle_pending(self) -> int:
         """Settle one batch; returns how many receipts left the outbox.
@@ -60,19 +71,27 @@ class Settler:
         Raises:
             Rejected, Unavailable: the ledger could not be used; everything is still pending.
         """
-        entries = self._outbox.pending(BATCH_MAX)
+        now_s = asyncio.get_running_loop().time()
+        entries = self._outbox.pending(BATCH_MAX, {place for place, rest in self._resting.items() if rest[0] > now_s})
         if not entries:
             return 0
         identity = self._service.identity
         owed = [Owed(entry.request, entry.answer.receipt) for entry in entries]
-        outcomes = await self._driver.run(settle(identity.chain_id, identity.key.address, owed))
+        async with self._sending:
+            outcomes = await self._driver.run(settle(identity.chain_id, identity.key.address, owed))
         by_place = {entry.place: entry for entry in entries}
-        done = 0
+        final: list[tuple[Entry, Outcome]] = []
         for outcome in outcomes:
-            place = place_of(outcome.payer, outcome.key)
-            if outcome.final and place in by_place:
-                await self._close(by_place[place], outcome)
-                done += 1
+            entry = by_place[place_of(outcome.payer, outcome.key)]
+            if outcome.final:
+                final.append((entry, outcome))
+            else:
+                # It stands aside for a while, longer each time: others get their turn, and refusals cost gas.
+                _, rested_s = self._resting.get(entry.place, (0, REST_S_FIRST / 2))
+                rest_s = min(2 * rested_s, REST_S_MAX)
+                self._resting[entry.place] = (now_s + rest_s, rest_s)
+        await asyncio.gather(*(self._close(entry, outcome) for entry, outcome in final))
+        done = len(final)
         log.info(
             "settled",
             receipts=sum(each.settled for each in outcomes),
@@ -84,7 +103,8 @@ class Settler:
         """Tell the ledger that the node lives, until cancelled."""
         while True:
             try:
-                await self._driver.run(self._beat())
+                async with self._sending:
+                    await self._driver.run(self._beat())
             except ParaphError as error:
                 log.warning("heartbeat failed", code=error.code, reason=error.message)
             await asyncio.sleep(every_s)
@@ -97,6 +117,7 @@ class Settler:
     async def _close(self, entry: Entry, outcome: Outcome) -> None:
         word = "settled" if outcome.settled else "refused"
         await self._outbox.close_entry(entry.place, f"{word} {outcome.reason}")
+        self._resting.pop(entry.place, None)
         self._service.settled(outcome.payer, entry.answer.receipt.receipt.price)
         if not outcome.settled:
             log.warning("receipt refused", payer=outcome.payer.hex(), key=outcome.key.hex(), reason=outcome.reason)

@@ -21,11 +21,15 @@ class Stream:
         self._answer: Answer | None = None
 
     def __iter__(self) -> Iterator[str]:
-        for event in self._events:
-            if isinstance(event, Done):
-                self._answer = Answer(event.value)
-            else:
-                yield str(event.chunk.get("text", ""))
+        try:
+            for event in self._events:
+                if isinstance(event, Done):
+                    self._answer = Answer(event.value)
+                else:
+                    yield str(event.chunk.get("text", ""))
+        finally:
+            # Whoever stops reading hangs up: the node stops too, and charges what it has generated.
+            self._events.close()  # type: ignore[attr-defined]
 
     @property
     def answer(self) -> Answer:
@@ -41,11 +45,14 @@ class AsyncStream:
         self._answer: Answer | None = None
 
     async def __aiter__(self) -> AsyncIterator[str]:
-        async for event in self._events:
-            if isinstance(event, Done):
-                self._answer = Answer(event.value)
-            else:
-                yield str(event.chunk.get("text", ""))
+        try:
+            async for event in self._events:
+                if isinstance(event, Done):
+                    self._answer = Answer(event.value)
+                else:
+                    yield str(event.chunk.get("text", ""))
+        finally:
+            await self._events.aclose()  # type: ignore[attr-defined]
 
     @property
     def answer(self) -> Answer:

@@ -4,15 +4,13 @@ from collections.abc import Mapping
 
 import pytest
 from tests.support_ledger.world import ALICE, BOB, START_S, person
-from tests.unit.full_node.world import PRODUCER, Desk, genesis, transfer
+from tests.unit.full_node.world import PRODUCER, Desk, genesis, rebuilt, transfer
 
 from paraph.adapters.fakes.store import MemoryStore
 from paraph.core.errors import Rejected, Unavailable
-from paraph.core.ident import Digest
 from paraph.core.merkle import root as merkle_root
-from paraph.core.smt import EMPTY, proves
+from paraph.core.smt import proves
 from paraph.full_node.chain import META, STATE, TREE, Chain
-from paraph.ledger import tree
 
 
 class Watched(MemoryStore):
@@ -40,11 +38,6 @@ def desk(store: Watched) -> Desk:
     return Desk(store=store)
 
 
-def rebuilt(chain: Chain) -> Digest:
-    """The state root, computed afresh from the whole state."""
-    return tree.update({}.get, EMPTY, chain.dump()).root
-
-
 def test_one_write_a_block(desk: Desk, store: Watched) -> None:
     """Genesis is one write and each block is one write: no moment between them."""
     assert store.writes == 1
@@ -62,7 +55,7 @@ def test_header_commits_to_everything(desk: Desk) -> None:
 
     block = desk.chain.head
     assert block.header.parent == genesis_hash
-    assert block.header.state_root == rebuilt(desk.chain)
+    assert block.header.state_root == rebuilt(desk.chain).root
     assert block.header.transactions_root == merkle_root(block.transactions)
     assert block.header.results_root == merkle_root([result.encode() for result in block.results])
     assert block.signed.signed_by(PRODUCER.address)
@@ -84,8 +77,7 @@ def test_no_stale_node_stays(desk: Desk, store: Watched) -> None:
     for nonce in range(3):
         desk.settle(transfer(nonce))
 
-    fresh = tree.update({}.get, EMPTY, desk.chain.dump())
-    assert {node for node, _ in store.items(TREE)} == set(fresh.added)
+    assert {node for node, _ in store.items(TREE)} == set(rebuilt(desk.chain).added)
 
 
 def test_full_disk_leaves_the_last_block(desk: Desk, store: Watched) -> None:
@@ -101,7 +93,7 @@ def test_full_disk_leaves_the_last_block(desk: Desk, store: Watched) -> None:
     store.full = False
     desk.chain.commit(START_S + 99, (transfer(1),))
     assert desk.chain.height == 2
-    assert desk.chain.head.header.state_root == rebuilt(desk.chain)
+    assert desk.chain.head.header.state_root == rebuilt(desk.chain).root
 
 
 def test_time_never_runs_backwards(desk: Desk) -> None:

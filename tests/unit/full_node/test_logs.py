@@ -20,8 +20,7 @@ def word(who: Any) -> str:
 
 @pytest.fixture
 def desk() -> Desk:
-    """Block 1: Alice pays Bob. Block 2: Alice lets Carol spend, and deposits escrow. Block 3: nothing. Block 4: Alice
-    pays Carol."""
+    """Block 1: Alice pays Bob. 2: she lets Carol spend, and deposits escrow. 3: nothing. 4: she pays Carol."""
     found = Desk()
     found.settle(transfer(0))
     found.settle(calling(1, "Opg", "approve", CAROL.address, 5), calling(2, "Escrow", "deposit", value=7))

@@ -19,12 +19,14 @@ from paraph.core.amount import Wei
 from paraph.core.digest import keccak256
 from paraph.core.ident import Address
 from paraph.core.keys import PrivateKey
+from paraph.core.smt import EMPTY
 from paraph.flows.ports import KeyValue
 from paraph.full_node.chain import Chain
 from paraph.full_node.ethereum import methods
 from paraph.full_node.node import FullNode
 from paraph.full_node.production import Production
 from paraph.full_node.rpc import answer
+from paraph.ledger import tree
 from paraph.ledger.genesis import Genesis
 from paraph.ledger.tx import Tx
 from paraph.ledger.versions import BY_NAME
@@ -71,6 +73,12 @@ def calling(
     found = BY_NAME[contract]
     data = found.method(method).call(*arguments)
     return transfer(nonce, sender=sender, to=found.address, value=value, data=data, gas=5_000_000)
+
+
+def rebuilt(chain: Chain) -> tree.Update:
+    """The state tree, built afresh from the whole state."""
+    nothing: dict[bytes, bytes] = {}
+    return tree.update(nothing.get, EMPTY, chain.dump())
 
 
 class Asker:

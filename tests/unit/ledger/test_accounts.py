@@ -131,6 +131,7 @@ def test_allowance() -> None:
     assert world.view("Opg", "allowance", ALICE.address, BOB.address) == 3
     assert code(world.call(BOB, "Opg", "transferFrom", ALICE.address, CAROL.address, 4)) == "accounts.allowance"
     assert code(world.call(CAROL, "Opg", "transferFrom", ALICE.address, CAROL.address, 1)) == "accounts.allowance"
+    world.must(BOB, "Opg", "transferFrom", ALICE.address, CAROL.address, 3)
 
 
 def test_endless_allowance() -> None:

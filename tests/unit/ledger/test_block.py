@@ -208,6 +208,13 @@ def test_funds_to_the_wei() -> None:
     assert world.send(poor, BOB.address, value=5, gas_limit=21_000).status == 1
 
 
+def test_a_fee_of_the_base_fee_suffices() -> None:
+    """A sender who pays the base fee and not a wei more is not skipped."""
+    world = World.new()
+
+    assert world.send(ALICE, BOB.address, fee_max=BASE_FEE_FLOOR, tip_max=0).status == 1
+
+
 def test_block_full() -> None:
     """A transaction that does not fit is skipped, a smaller one after it still fits."""
     world = World.new()

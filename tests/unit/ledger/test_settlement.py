@@ -307,6 +307,30 @@ def test_a_free_answer() -> None:
     assert world.view("Settlement", "settled", BOB.address, asked.key) == (1, 0, 0)
 
 
+def test_the_newest_height() -> None:
+    """A receipt may name the height of the very block that settles it."""
+    world = World.open()
+
+    assert world.settle(good(height=world.height + 1))[0] == [""]
+
+
+def test_a_chain_that_starts_at_zero() -> None:
+    """At the first second of time what was closed then is closed, not open."""
+    world = World.new(time_s=0)
+    world.now = 0
+    steps = [
+        (OWNER, "Models", "register", model_arguments(), 0),
+        (OPERATOR, "Nodes", "register", node_arguments(), BOND),
+        (OWNER, "Models", "setPrice", (MODEL, 1, 2, 3), 0),
+        (OPERATOR, "Nodes", "deregister", (), 0),
+    ]
+    for who, contract, method, arguments, value in steps:
+        assert world.call(who, contract, method, *arguments, value=value, seconds=0).error == ""
+
+    assert world.now == 0
+    assert world.view("Models", "price", MODEL, 1)[3] == 1
+
+
 def rotated(world: World) -> int:
     """Close the node's key. Returns when."""
     new = person("new hot")

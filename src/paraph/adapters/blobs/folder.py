@@ -4,6 +4,7 @@ import hashlib
 import os
 import secrets
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from paraph.core.errors import Unavailable
@@ -24,25 +25,17 @@ class FolderBlobs:
         self._checked: set[bytes] = set()
 
     def put(self, data: bytes) -> bytes:
-        """Keep bytes; returns their SHA-256."""
+        """Keep bytes; returns their SHA-256. Raises `Unavailable` (`blobs.write`)."""
         digest = hashlib.sha256(data).digest()
-        if not self.has(digest):
-            temporary = self._temporary()
-            temporary.write_bytes(data)
-            self._keep(temporary, digest)
+        if not self._whole(digest):
+            self._keep(digest, "these bytes", lambda temporary: temporary.write_bytes(data))
         return digest
 
     def put_file(self, source: Path) -> bytes:
         """Keep a copy of a file of any size; returns its SHA-256. Raises `Unavailable` (`blobs.…`)."""
         digest = hash_file(source)
-        if not self.has(digest):
-            temporary = self._temporary()
-            try:
-                shutil.copyfile(source, temporary)
-            except OSError as error:
-                temporary.unlink(missing_ok=True)
-                raise Unavailable("blobs.write", f"{source} cannot be copied: {error.strerror}") from error
-            self._keep(temporary, digest)
+        if not self._whole(digest):
+            self._keep(digest, str(source), lambda temporary: shutil.copyfile(source, temporary))
         return digest
 
     def path(self, digest: bytes) -> str:
@@ -71,13 +64,26 @@ class FolderBlobs:
     def _temporary(self) -> Path:
         return self._folder / f".{secrets.token_hex(8)}"
 
-    def _keep(self, temporary: Path, digest: bytes) -> None:
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        place = self._place(digest)
-        place.parent.mkdir(exist_ok=True)
-        temporary.chmod(0o400)
-        temporary.replace(place)
+    def _whole(self, digest: bytes) -> bool:
+        """True when a blob is kept and is what its name says: putting a changed one again mends it."""
+        return self.has(digest) and hash_file(self._place(digest)) == digest
+
+    def _keep(self, digest: bytes, what: str, write: Callable[[Path], object]) -> None:
+        temporary, place = self._temporary(), self._place(digest)
+        try:
+            write(temporary)
+            # A source may change while it is copied.
+            if hash_file(temporary) != digest:
+                raise Unavailable("blobs.changed", f"{what} changed while being copied; put it again")
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            place.parent.mkdir(exist_ok=True)
+            temporary.chmod(0o400)
+            temporary.replace(place)
+        except OSError as error:
+            raise Unavailable("blobs.write", f"{what} cannot be copied: {error.strerror}") from error
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def hash_file(path: Path) -> bytes:

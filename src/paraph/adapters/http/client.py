@@ -7,6 +7,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 
@@ -24,7 +25,18 @@ TIMEOUT: Final = httpx.Timeout(connect=5, read=600, write=30, pool=30)
 """Seconds. Reading waits as long as a model may think."""
 ERROR_BYTES: Final = 1 << 20
 """What is read of an error that answers a stream."""
-HEADERS: Final = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
+RPC_TIMEOUT: Final = httpx.Timeout(30, connect=5)
+"""Seconds. A ledger read takes milliseconds; whoever waits for one holds a place in a queue."""
+ERROR_TEXT_MAX: Final = 1_000
+"""Characters of a server's sentence that are passed on."""
+RPC_UNAVAILABLE: Final = (-32002, -32005, -32603)
+"""JSON-RPC errors that say nothing against the request: not available, over a limit, internal (EIP-1474)."""
+HEADERS: Final = {
+    "content-type": "application/json",
+    "accept": "application/json, text/event-stream",
+    # A few compressed bytes could unfold to gigabytes.
+    "accept-encoding": "identity",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +74,23 @@ class Means:
 class _Lines:
     """Splits a byte stream into server-sent events, each bounded."""
 
-    rest: bytes = b""
+    rest: bytearray = field(default_factory=bytearray)
     events: list[Json] = field(default_factory=list)
 
     def feed(self, data: bytes) -> None:
-        *lines, self.rest = (self.rest + data).split(b"\n")
+        # Only new bytes are searched: a long event in many small parts must not cost the square of its length.
+        *ended, rest = data.split(b"\n")
+        for part in ended:
+            self._line(bytes(self.rest + part))
+            self.rest.clear()
+        self.rest += rest
         if len(self.rest) > JSON_BYTES_MAX:
             raise Malformed("http.event", f"an event is longer than {JSON_BYTES_MAX} bytes")
-        for line in lines:
-            text = line.strip()
-            if text.startswith(b"data:") and text != b"data: [DONE]":
-                self.events.append(decode(text[5:].strip()))
+
+    def _line(self, line: bytes) -> None:
+        text = line.strip()
+        if text.startswith(b"data:") and text != b"data: [DONE]":
+            self.events.append(decode(text[5:].strip()))
 
 
 class AsyncDriver:
@@ -84,9 +102,10 @@ class AsyncDriver:
 
     async def run(self, flow: Flow[T]) -> T:
         """The flow's result; chunks it shows are passed over."""
-        async for event in self.play(flow):
-            if isinstance(event, Done):
-                return event.value
+        async with aclosing(self.play(flow)) as events:  # type: ignore[type-var]
+            async for event in events:
+                if isinstance(event, Done):
+                    return event.value
         raise AssertionError("a flow ends with Done")
 
     async def play(self, flow: Flow[T]) -> AsyncIterator[Shown | Done[T]]:
@@ -106,6 +125,8 @@ class AsyncDriver:
                     if isinstance(effect, Show):
                         yield Shown(effect.chunk)
                     elif isinstance(effect, Listen):
+                        if stream is not None:
+                            await stream.aclose()  # type: ignore[attr-defined]
                         stream = self._listen(effect)
                     elif isinstance(effect, Hear):
                         reply = None if stream is None else await anext(stream, None)
@@ -125,18 +146,18 @@ class AsyncDriver:
     async def _do(self, effect: Effect[Any]) -> object:
         match effect:
             case Rpc():
-                return _rpc_result(await self._post(self._means.rpc_url, _rpc_body(effect)))
+                return _rpc_result(await self._post(self._means.rpc_url, _rpc_body(effect), RPC_TIMEOUT))
             case Post():
-                return await self._post(effect.url, effect.body)
+                return await self._post(effect.url, effect.body, TIMEOUT)
             case Wait():
                 await asyncio.sleep(effect.milliseconds / 1000)
                 return None
             case _:
                 return _local(self._means, effect)
 
-    async def _post(self, url: str, body: JsonObject) -> Json:
+    async def _post(self, url: str, body: JsonObject, patience: httpx.Timeout) -> Json:
         with _reach(url):
-            async with self._http.stream("POST", url, content=json.dumps(body)) as response:
+            async with self._http.stream("POST", url, content=json.dumps(body), timeout=patience) as response:
                 data = bytearray()
                 async for part in response.aiter_bytes():
                     data += part
@@ -186,6 +207,8 @@ class SyncDriver:
                     if isinstance(effect, Show):
                         yield Shown(effect.chunk)
                     elif isinstance(effect, Listen):
+                        if stream is not None:
+                            stream.close()  # type: ignore[attr-defined]
                         stream = self._listen(effect)
                     elif isinstance(effect, Hear):
                         reply = None if stream is None else next(stream, None)
@@ -205,17 +228,17 @@ class SyncDriver:
     def _do(self, effect: Effect[Any]) -> object:
         match effect:
             case Rpc():
-                return _rpc_result(self._post(self._means.rpc_url, _rpc_body(effect)))
+                return _rpc_result(self._post(self._means.rpc_url, _rpc_body(effect), RPC_TIMEOUT))
             case Post():
-                return self._post(effect.url, effect.body)
+                return self._post(effect.url, effect.body, TIMEOUT)
             case Wait():
                 time.sleep(effect.milliseconds / 1000)
                 return None
             case _:
                 return _local(self._means, effect)
 
-    def _post(self, url: str, body: JsonObject) -> Json:
-        with _reach(url), self._http.stream("POST", url, content=json.dumps(body)) as response:
+    def _post(self, url: str, body: JsonObject, patience: httpx.Timeout) -> Json:
+        with _reach(url), self._http.stream("POST", url, content=json.dumps(body), timeout=patience) as response:
             data = bytearray()
             for part in response.iter_bytes():
                 data += part
@@ -286,7 +309,8 @@ def error_of(status: int, data: bytes) -> ParaphError:
         said = as_object(as_object(decode(data), "the reply").get("error"), "error")
     except Malformed:
         said = {}
-    code, message = str(said.get("code") or f"http.{status}"), str(said.get("message") or f"HTTP {status}")
+    code = str(said.get("code") or f"http.{status}")[:ERROR_TEXT_MAX]
+    message = str(said.get("message") or f"HTTP {status}")[:ERROR_TEXT_MAX]
     kinds: dict[str, type[ParaphError]] = {"malformed": Malformed, "rejected": Rejected, "unavailable": Unavailable}
     by_status = Unavailable if status == httpx.codes.TOO_MANY_REQUESTS or status >= 500 else Rejected
     return kinds.get(str(said.get("type")), by_status)(code, message, status=status)
@@ -308,5 +332,6 @@ def _rpc_result(reply: Json) -> Json:
     error = found.get("error")
     if error is not None:
         said = as_object(error, "error")
-        raise Rejected("rpc.error", str(said.get("message")), rpc_code=str(said.get("code")))
+        kind = Unavailable if said.get("code") in RPC_UNAVAILABLE else Rejected
+        raise kind("rpc.error", str(said.get("message"))[:ERROR_TEXT_MAX], rpc_code=str(said.get("code"))[:20])
     return found.get("result")

@@ -91,7 +91,11 @@ def decrypt(data: bytes, password: str) -> PrivateKey:
         raise Rejected("keystore.password", "the password does not open this key")
     if len(iv) != 16:
         raise Malformed("keystore.form", "the keystore's iv must be 16 bytes")
-    return PrivateKey(_aes_ctr(derived[:16], iv, ciphertext))
+    key = PrivateKey(_aes_ctr(derived[:16], iv, ciphertext))
+    # The MAC does not cover the address, which people read to know whose key it is.
+    if "address" in found and _hex(found["address"], "address") != key.address:
+        raise Malformed("keystore.form", "the keystore's address is not that of its key")
+    return key
 
 
 def write_private(path: Path, data: bytes) -> None:
@@ -100,9 +104,12 @@ def write_private(path: Path, data: bytes) -> None:
     Raises:
         Rejected: `keystore.exists`: the file is there already. Unavailable: `keystore.write`.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unavailable("keystore.write", f"{path.parent} cannot be made a folder: {error.strerror}") from error
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    try:
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -140,7 +147,8 @@ def _derive(crypto: JsonObject, password: str) -> bytes:
 def _scrypt(password: str, salt: bytes, n: int, r: int, p: int, size: int) -> bytes:
     if n & (n - 1):
         raise Malformed("keystore.form", "scrypt's n must be a power of two")
-    return hashlib.scrypt(password.encode(), salt=salt, n=n, r=r, p=p, maxmem=256 * n * r, dklen=size)
+    # Twice what RFC 7914 needs, 128 r (n + p) bytes.
+    return hashlib.scrypt(password.encode(), salt=salt, n=n, r=r, p=p, maxmem=256 * r * (n + p + 2), dklen=size)
 
 
 def _aes_ctr(key: bytes, iv: bytes, data: bytes) -> bytes:

@@ -185,3 +185,27 @@ def test_address_in_use() -> None:
             run(play())
 
     assert caught.value.code == "http.address"
+
+
+def test_answers_do_not_wait_for_acknowledgements() -> None:
+    """Answers over one connection come at once: Nagle's algorithm is off, on either event loop."""
+
+    async def scene(url: str) -> float:
+        async with httpx.AsyncClient() as client:
+            await client.post(url, content=b"1")
+            times = []
+            for _ in range(9):
+                began = asyncio.get_running_loop().time()
+                await client.post(url, content=b"1")
+                times.append(asyncio.get_running_loop().time() - began)
+            return sorted(times)[4]
+
+    async def play() -> float:
+        server = HttpServer(APP)
+        try:
+            return await scene(await server.start())
+        finally:
+            await server.stop()
+
+    assert run(play()) < 0.03
+    assert asyncio.run(play()) < 0.03
