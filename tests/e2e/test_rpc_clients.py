@@ -1,7 +1,7 @@
 """Stock Ethereum clients, unchanged, against a real full node: web3.py, eth-account, and our own example."""
 
-import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -288,10 +288,10 @@ def test_permit_signed_by_eth_account(web3: Any, me: LocalAccount) -> None:
 # --- our example ---------------------------------------------------------------------------------------------------
 
 
-def test_example(node: Live, me: LocalAccount, tmp_path: Path) -> None:
+def test_example(node: Live, me: LocalAccount) -> None:
     """The example transfers OPG and registers a model; run again, it says that the model is registered."""
     to = somebody()
-    command = [sys.executable, str(example(tmp_path)), "--rpc", node.url, "--to", to, "--name", f"example/{to[-8:]}"]
+    command = [sys.executable, str(EXAMPLE), "--rpc", node.url, "--to", to, "--name", f"example/{to[-8:]}"]
     environment = {**os.environ, "PRIVATE_KEY": me.key.hex()}
 
     first, second = (
@@ -304,15 +304,16 @@ def test_example(node: Live, me: LocalAccount, tmp_path: Path) -> None:
     assert "not registered: execution reverted: models.exists" in second.stdout
 
 
-def example(folder: Path) -> Path:
-    """The example, beside the contracts' JSON ABIs: the committed ones, or as they would be generated."""
-    if (ROOT / "contracts" / "abi" / "Models.json").exists():
-        return EXAMPLE
-    abis = folder / "contracts" / "abi"
-    abis.mkdir(parents=True)
-    for each in CONTRACTS:
-        (abis / f"{each.name}.json").write_text(json.dumps(each.abi_json))
-    script = folder / "examples" / EXAMPLE.name
-    script.parent.mkdir()
-    script.write_text(EXAMPLE.read_text())
-    return script
+def test_guide(node: Live, me: LocalAccount, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every Python block of the guide runs, one after the other."""
+    page = (ROOT / "docs" / "guides" / "use-with-web3.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    monkeypatch.chdir(ROOT)
+    names: dict[str, Any] = {"PRIVATE_KEY": me.key, "FRIEND": somebody()}
+
+    for block in blocks:
+        exec(block.replace("http://127.0.0.1:8545", node.url), names)
+
+    assert len(blocks) == 5
+    assert names["available"] == 10 * WEI_PER_OPG
+    assert names["event"]["args"]["value"] == 7

@@ -28,7 +28,7 @@ from paraph.ledger.truths import broken
 pytestmark = pytest.mark.e2e
 
 STORE_KILLS: Final = int(os.environ.get("PARAPH_KILLS", "30"))
-NODE_KILLS: Final = STORE_KILLS // 4
+NODE_KILLS: Final = STORE_KILLS // 6
 """`PARAPH_KILLS=1000` makes a night of it."""
 
 # --- a store -------------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """Tensors from and to plain Python numbers, with the standard library alone, so that verifying needs no numpy."""
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from math import prod
 from typing import Any, Final
 
@@ -32,9 +32,8 @@ def pack(name: str, datatype: str, shape: Sequence[int], values: Json) -> Tensor
     Raises:
         Malformed: `tensor.data`: a value that the datatype cannot hold exactly in kind and range, or a wrong count.
     """
-    flat = list(_flat(values))
-    nested = isinstance(values, list | tuple) and any(isinstance(each, list | tuple) for each in values)
-    if len(flat) != prod(shape) or (nested and not _shaped(values, shape)):
+    flat = _flat(values)
+    if len(flat) != prod(shape) or (_nested(values) and not _shaped(values, shape)):
         raise Malformed("tensor.data", f"{name}: {len(flat)} values, or nested otherwise than the shape {list(shape)}")
     try:
         data = _pack(datatype, flat)
@@ -68,7 +67,7 @@ def from_array(name: str, array: Any) -> Tensor:
             little = array.astype(kind.newbyteorder("<"), copy=False)
             return Tensor(name, datatype, tuple(array.shape), little.tobytes())
         array = array.tolist()
-    flat = list(_flat(array))
+    flat = _flat(array)
     kinds = {type(value) for value in flat}
     guesses = ((bool, "BOOL"), (int, "INT64"), (str, "BYTES"), (bytes, "BYTES"))
     datatype = next((each for kind, each in guesses if kinds == {kind}), "FP32")
@@ -87,7 +86,7 @@ def _pack(datatype: str, flat: list[Any]) -> bytes:
         raise TypeError("unknown datatype")
     if datatype == "BOOL":
         _all(flat, bool)
-    elif any(isinstance(value, bool | str) for value in flat):
+    elif not {*map(type, flat)}.isdisjoint((bool, str)):
         raise TypeError("a number is wanted")
     return struct.pack(f"<{len(flat)}{FORMATS[datatype]}", *flat)
 
@@ -104,12 +103,15 @@ def _all(flat: list[Any], *kinds: type) -> list[Any]:
     return flat
 
 
-def _flat(values: Any) -> Iterator[Any]:
-    if isinstance(values, list | tuple):
-        for value in values:
-            yield from _flat(value)
-    else:
-        yield values
+def _flat(values: Any) -> list[Any]:
+    if not isinstance(values, list | tuple):
+        return [values]
+    return [each for value in values for each in _flat(value)] if _nested(values) else [*values]
+
+
+def _nested(values: Any) -> bool:
+    """True for a list that holds a list. Asked of the few kinds of its values, not of the many values."""
+    return isinstance(values, list | tuple) and any(issubclass(kind, list | tuple) for kind in {*map(type, values)})
 
 
 def _shaped(values: Any, shape: Sequence[int]) -> bool:

@@ -9,6 +9,7 @@ from paraph.full_node.shapes import (
     Included,
     block_json,
     included,
+    included_at,
     pending_json,
     receipt_json,
     transaction_json,
@@ -93,10 +94,11 @@ class Blocks:
         return None if found is None else receipt_json(found)
 
     def _find(self, tx_hash: Digest) -> Included | None:
-        place = self._chain.find(tx_hash)
-        if place is None:
+        found = self._chain.find(tx_hash)
+        if found is None:
             return None
-        return next(each for each in included(self._chain.block(place[0])) if each.result.hash == tx_hash)
+        height, place = found
+        return included_at(self._chain.block(height), place)
 
     def _pending(self) -> JsonObject:
         head = self._chain.head

@@ -45,6 +45,8 @@ STATE, TREE, BLOCKS, BLOCK_HASHES, TRANSACTIONS, META = (
 )
 SKIPPED = 2
 """The status of a transaction that left no trace."""
+RECENT_MAX = 16
+"""Newest blocks kept decoded: clients wait for receipts, and decoding a full block for each of them takes 25 ms."""
 NONCE_AHEAD_MAX = 64
 """How far ahead of its next nonce a sender may queue transactions: a wallet's burst fits, a flood does not."""
 
@@ -83,12 +85,14 @@ class Chain:
         self._store = store
         self._producer = producer
         self._previewed: tuple[Block, Applied] | None = None
+        self._recent: dict[int, StoredBlock] = {}
         found = store.get(META, b"genesis")
         if found is None:
             self._begin()
         elif found != self.genesis_digest:
             raise Rejected("chain.genesis", "this store holds another network's chain", found=found.hex())
         self.head = self.block(int.from_bytes(store.get(META, b"height") or b"", "big"))
+        self._recent[self.height] = self.head
 
     # --- reading ---
 
@@ -107,6 +111,8 @@ class Chain:
 
     def block(self, height: int) -> StoredBlock:
         """A committed block. Raises `Rejected` (`chain.height`) when there is none of that height."""
+        if height in self._recent:
+            return self._recent[height]
         data = self._store.get(BLOCKS, height.to_bytes(8, "big"))
         if data is None:
             raise Rejected("chain.height", f"there is no block {height}", height=height)
@@ -186,6 +192,7 @@ class Chain:
         previewed, self._previewed = self._previewed, None
         applied = previewed[1] if previewed and previewed[0] == block else apply_block(self.read, block)
         update = tree.update(self._node, parent.state_root, applied.changes)
+        results = [result.encode() for result in applied.results]
         header = Header(
             self.genesis.chain_id,
             self.genesis_digest,
@@ -195,13 +202,13 @@ class Chain:
             block.proposer,
             update.root,
             merkle_root(transactions),
-            merkle_root([result.encode() for result in applied.results]),
+            merkle_root(results),
             applied.gas_used,
             applied.gas_limit,
             applied.base_fee,
         )
         stored = StoredBlock(SignedHeader(header, self._producer.sign(header.hash())), transactions, applied.results)
-        self._keep(stored, applied.changes, update)
+        self._keep(stored, results, applied.changes, update)
         return applied
 
     def _next(self, time_s: int, transactions: tuple[bytes, ...]) -> Block:
@@ -232,12 +239,14 @@ class Chain:
             params.get(state, GAS_LIMIT),
             BASE_FEE.get(state),
         )
-        self._keep(StoredBlock(SignedHeader(header, self._producer.sign(header.hash())), (), ()), changes, update)
+        first = StoredBlock(SignedHeader(header, self._producer.sign(header.hash())), (), ())
+        self._keep(first, [], changes, update)
 
-    def _keep(self, stored: StoredBlock, changes: dict[bytes, bytes | None], update: tree.Update) -> None:
+    def _keep(
+        self, stored: StoredBlock, results: list[bytes], changes: dict[bytes, bytes | None], update: tree.Update
+    ) -> None:
         header = stored.header
         height = header.height.to_bytes(8, "big")
-        results: list[rlp.Rlp] = [result.encode() for result in stored.results]
         body = rlp.encode([header_to_rlp(stored.signed), list(stored.transactions), results])
         rows: dict[tuple[str, bytes], bytes | None] = {
             (META, b"genesis"): self.genesis_digest,
@@ -253,3 +262,5 @@ class Chain:
         rows |= {(TREE, node): None for node in update.stale}
         self._store.write(rows)
         self.head = stored
+        self._recent[header.height] = stored
+        self._recent.pop(header.height - RECENT_MAX, None)

@@ -34,10 +34,16 @@ class Included:
 
     block: StoredBlock
     index: int
-    signed: SignedTx
+    raw: bytes
     result: Result
     gas_before: int
     logs_before: int
+
+    @property
+    def signed(self) -> SignedTx:
+        """The transaction decoded, its sender recovered: only for those that are looked at."""
+        keep = len(self.raw) <= KEPT_BYTES_MAX
+        return (_kept if keep else check_form)(self.raw, self.block.header.chain_id)
 
 
 def included(block: StoredBlock) -> Iterator[Included]:
@@ -46,14 +52,17 @@ def included(block: StoredBlock) -> Iterator[Included]:
     for raw, result in zip(block.transactions, block.results, strict=True):
         if result.status == SKIPPED:
             continue
-        yield Included(block, index, _signed(raw, block.header.chain_id), result, gas, logs)
+        yield Included(block, index, raw, result, gas, logs)
         index += 1
         gas += result.gas_used
         logs += len(result.logs)
 
 
-def _signed(raw: bytes, chain_id: int) -> SignedTx:
-    return _kept(raw, chain_id) if len(raw) <= KEPT_BYTES_MAX else check_form(raw, chain_id)
+def included_at(block: StoredBlock, place: int) -> Included:
+    """The transaction at a place among all of a block, skipped ones counted; it is not skipped itself."""
+    before = [result for result in block.results[:place] if result.status != SKIPPED]
+    gas, logs = sum(result.gas_used for result in before), sum(len(result.logs) for result in before)
+    return Included(block, len(before), block.transactions[place], block.results[place], gas, logs)
 
 
 _kept = lru_cache(KEPT_MAX)(check_form)
@@ -62,7 +71,7 @@ _kept = lru_cache(KEPT_MAX)(check_form)
 def block_json(block: StoredBlock, *, full: bool) -> JsonObject:
     """A block, with its transactions whole or by hash."""
     shown = list(included(block))
-    transactions: list[Json] = [transaction_json(each) if full else to_hex(each.signed.hash) for each in shown]
+    transactions: list[Json] = [transaction_json(each) if full else to_hex(each.result.hash) for each in shown]
     size = len(rlp.encode([header_to_rlp(block.signed), list(block.transactions)]))
     header = block.header
     return {
@@ -142,15 +151,15 @@ def _fields(signed: SignedTx, gas_price: int) -> JsonObject:
 
 def receipt_json(found: Included) -> JsonObject:
     """The receipt of a committed transaction; a failed one carries its revert data as `revertReason`."""
-    tx, result = found.signed.tx, found.result
+    signed, result = found.signed, found.result
     receipt: dict[str, Json] = {
         "transactionHash": to_hex(result.hash),
         "transactionIndex": quantity(found.index),
         "blockHash": to_hex(found.block.header.hash()),
         "blockNumber": quantity(found.block.header.height),
-        "from": to_hex(found.signed.sender),
-        "to": to_hex(tx.to),
-        "type": quantity(tx.type),
+        "from": to_hex(signed.sender),
+        "to": to_hex(signed.tx.to),
+        "type": quantity(signed.tx.type),
         "status": quantity(result.status),
         "gasUsed": quantity(result.gas_used),
         "cumulativeGasUsed": quantity(found.gas_before + result.gas_used),
@@ -165,13 +174,14 @@ def receipt_json(found: Included) -> JsonObject:
 def logs_json(found: Included) -> Iterator[JsonObject]:
     """The logs of a committed transaction, in order."""
     header = found.block.header
+    block_hash = to_hex(header.hash())
     for offset, log in enumerate(found.result.logs):
         yield {
             "address": to_hex(log.address),
             "topics": [to_hex(topic) for topic in log.topics],
             "data": to_hex(log.data),
             "blockNumber": quantity(header.height),
-            "blockHash": to_hex(header.hash()),
+            "blockHash": block_hash,
             "blockTimestamp": quantity(header.time_s),
             "transactionHash": to_hex(found.result.hash),
             "transactionIndex": quantity(found.index),

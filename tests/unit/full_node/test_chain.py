@@ -10,7 +10,7 @@ from paraph.adapters.fakes.store import MemoryStore
 from paraph.core.errors import Rejected, Unavailable
 from paraph.core.merkle import root as merkle_root
 from paraph.core.smt import proves
-from paraph.full_node.chain import META, STATE, TREE, Chain
+from paraph.full_node.chain import META, RECENT_MAX, STATE, TREE, Chain
 
 
 class Watched(MemoryStore):
@@ -151,6 +151,17 @@ def test_proofs_hold(desk: Desk) -> None:
     assert proves(root, key, b"\1", there.proof)
     assert desk.chain.prove(b"accounts/nonce/" + BOB.address) is None
     assert proves(root, b"accounts/nonce/" + BOB.address, None, absent.proof)
+
+
+def test_newest_blocks_are_kept_decoded(desk: Desk, store: Watched) -> None:
+    """So many of the newest blocks are kept decoded and no more; what they say is what is stored."""
+    for _ in range(RECENT_MAX + 3):
+        desk.settle(transfer(desk.chain.next_nonce(ALICE.address)))
+
+    again = Desk(store=store).chain
+    heights = range(desk.chain.height + 1)
+    assert len(desk.chain._recent) == RECENT_MAX
+    assert [desk.chain.block(height) for height in heights] == [again.block(height) for height in heights]
 
 
 def test_store_knows_its_height(desk: Desk, store: Watched) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -99,9 +100,10 @@ def test_failing_production_stops_writing(tmp_path: Path) -> None:
         node.node.chain._store.write = refuse  # type: ignore[method-assign,assignment]
         node.send(transfer(0))
         health = node.http.get("/health")
-        for _ in range(200):
+        for _ in range(400):
             if health.status_code != 200:
                 break
+            time.sleep(0.02)
             health = node.http.get("/health")
 
         assert health.status_code == 503

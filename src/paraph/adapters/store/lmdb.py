@@ -12,9 +12,9 @@ import lmdb
 from paraph.core.errors import Unavailable
 
 TABLES_MAX = 32
-MAP_BYTES_FIRST = 1 << 30
+MAP_BYTES_FIRST = 1 << 36
 MAP_BYTES_MAX = 1 << 40
-"""The map is address space, not disk: it grows by doubling up to 1 TiB."""
+"""The map is address space, not disk. It starts at 64 GiB, so that growing it, which must not meet a reader, is rare."""
 
 
 class LmdbStore:
