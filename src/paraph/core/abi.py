@@ -285,7 +285,7 @@ def encode(fields: Sequence[Field], values: Sequence[Value]) -> bytes:
     tails: list[bytes] = []
     offset = head_bytes
     for field, value in zip(fields, values, strict=True):
-        encoded = _encode_one(field.type, value)
+        encoded: bytes = _encoded(field.type, value)
         if field.type.dynamic:
             heads.append(offset.to_bytes(WORD, "big"))
             tails.append(encoded)
@@ -305,10 +305,6 @@ def decode(fields: Sequence[Field], data: bytes) -> tuple[Value, ...]:
     if end != len(data):
         raise Malformed("abi.form", f"{len(data) - end} bytes follow the ABI-encoded parameters")
     return values
-
-
-def _encode_one(kind: Type, value: Value) -> bytes:
-    return bytes(_encoded(kind, value))
 
 
 def _encoded(kind: Type, value: Value) -> Value:

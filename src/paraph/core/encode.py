@@ -10,6 +10,7 @@ Floating-point numbers pass through here as values to be spelled; nothing is eve
 import json
 import re
 from collections.abc import Mapping, Sequence
+from json.encoder import encode_basestring  # escapes as RFC 8785 section 3.2.2.2 does, all else as it is
 from math import isfinite
 from typing import NoReturn, TypeAlias
 
@@ -116,18 +117,6 @@ def as_list(value: Json, what: str, *, items_max: int) -> Sequence[Json]:
 
 # --- writing -----------------------------------------------------------------------------------------------------
 
-# RFC 8785 section 3.2.2.2: these two-character escapes, \u00xx for the other controls, all else as it is.
-_ESCAPES = {
-    **{code: f"\\u{code:04x}" for code in range(0x20)},
-    0x08: "\\b",
-    0x09: "\\t",
-    0x0A: "\\n",
-    0x0C: "\\f",
-    0x0D: "\\r",
-    0x22: '\\"',
-    0x5C: "\\\\",
-}
-
 
 def _write(value: Json, parts: list[str], depth: int) -> None:
     if depth >= JSON_DEPTH_MAX and isinstance(value, Mapping | list | tuple):
@@ -139,7 +128,7 @@ def _write(value: Json, parts: list[str], depth: int) -> None:
     elif value is False:
         parts.append("false")
     elif isinstance(value, str):
-        parts.append(_quoted(value))
+        parts.append(encode_basestring(value))
     elif isinstance(value, int):
         parts.append(_integer(value))
     elif isinstance(value, float):
@@ -161,11 +150,11 @@ def _write_object(value: JsonObject, parts: list[str], depth: int) -> None:
     if not all(isinstance(name, str) for name in value):
         raise Malformed("json.type", "the names in a JSON object must be strings")
     parts.append("{")
-    # RFC 8785 sorts names by UTF-16 code units, which differs from code points beyond the BMP.
-    for index, name in enumerate(sorted(value, key=_utf16)):
+    # RFC 8785 sorts names by UTF-16 code units, which differs from code points beyond the BMP only.
+    for index, name in enumerate(sorted(value, key=None if all(map(str.isascii, value)) else _utf16)):
         if index:
             parts.append(",")
-        parts.append(_quoted(name))
+        parts.append(encode_basestring(name))
         parts.append(":")
         _write(value[name], parts, depth + 1)
     parts.append("}")
@@ -173,10 +162,6 @@ def _write_object(value: JsonObject, parts: list[str], depth: int) -> None:
 
 def _utf16(name: str) -> bytes:
     return name.encode("utf-16-be", "surrogatepass")
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.translate(_ESCAPES) + '"'
 
 
 def _integer(value: int) -> str:
@@ -217,7 +202,8 @@ def spelled(value: float) -> str:
 
 # Possessive, and with the closing quote optional: hostile text takes linear time, and a long string no memory.
 _STRUCTURE = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)
-# What _ESCAPES writes. Taken out from the left, pair by pair, these leave a backslash only where another escape stands.
+# The escapes of the canonical form. Taken out from the left, pair by pair, they leave a backslash only where another
+# escape stands.
 _CANONICAL_ESCAPE = re.compile(rb'\\(?:["\\bfnrt]|u00(?:0[0-7bef]|1[0-9a-f]))')
 
 
@@ -248,6 +234,8 @@ def _decode(data: bytes, bytes_max: int, read_float: object, read_integer: objec
 
 
 def _check_depth(data: bytes) -> None:
+    if data.count(b"[") + data.count(b"{") <= JSON_DEPTH_MAX:
+        return  # nothing can be nested deeper than there are brackets
     depth = 0
     for match in _STRUCTURE.finditer(data):
         token = match.group()
@@ -277,6 +265,8 @@ def _read_integer(text: str) -> int:
     if len(text) > 17:
         raise Malformed("json.number", "an integer beyond ±(2^53 − 1) must be written as text")
     value = int(text)
+    if len(text) < 16:
+        return value  # 15 digits are below 2^53
     _integer(value)
     return value
 

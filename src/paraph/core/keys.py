@@ -74,9 +74,7 @@ def checksummed(address: Address) -> str:
     """The address as text with EIP-55's mixed-case checksum."""
     plain = address.hex()
     digest = keccak256(plain.encode()).hex()
-    letters = (
-        letter.upper() if int(nibble, 16) >= 8 else letter for letter, nibble in zip(plain, digest, strict=False)
-    )
+    letters = (letter.upper() if nibble >= "8" else letter for letter, nibble in zip(plain, digest, strict=False))
     return "0x" + "".join(letters)
 
 

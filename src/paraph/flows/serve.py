@@ -4,6 +4,7 @@ All decisions are here, as functions of what is known; the inference node does t
 """
 
 from dataclasses import dataclass, field
+from typing import assert_never
 
 from paraph.core.amount import Wei, format_opg
 from paraph.core.encode import Json, JsonObject
@@ -178,6 +179,8 @@ class TextAnswer:
                     chunk["tool_calls"] = list(event.tool_calls)
                 self.link = stream_next(self.link, chunk)
                 return chunk
+            case _:
+                assert_never(event)
 
     @property
     def output_tokens(self) -> int:

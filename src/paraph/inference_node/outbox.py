@@ -77,8 +77,8 @@ class Outbox:
         found = self._store.get(OUTCOMES, place_of(payer, key))
         return None if found is None else found.decode()
 
-    async def keep(self, entry: Entry) -> None:
-        """Keep an answer; returns when it would survive a kill.
+    async def keep(self, entry: Entry) -> Entry:
+        """Keep an answer; returns it as it will be read again, when it would survive a kill.
 
         Raises:
             Unavailable: the disk is full or failing: nothing was kept, and the answer must not be charged.
@@ -89,6 +89,7 @@ class Outbox:
             raise Rejected("node.answer_size", f"the answer takes {len(data)} bytes; at most {JSON_BYTES_MAX}")
         price = entry.answer.receipt.receipt.price.to_bytes(32, "big")
         await self._write({(ANSWERS, entry.place): data, (PENDING, entry.place): price})
+        return _entry(data)
 
     async def close_entry(self, place: bytes, outcome: str) -> None:
         """Note what became of an answer; it is pending no more."""

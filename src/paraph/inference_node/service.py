@@ -160,9 +160,10 @@ class Service:
             entry = Entry(job.request, serve.receipt(self.identity, job.request, offer, work), tuple(job.chunks))
             # What was held becomes the price: at no moment is the same escrow free for another request.
             self._hold(held, due)
-            await self.outbox.keep(entry)
+            kept = await self.outbox.keep(entry)
             held.amount = 0
-            job.finish(entry)
+            # What is kept is what is given out: asked again, the same bytes.
+            job.finish(kept)
         except ParaphError as error:
             job.fail(error)
         except Exception:

@@ -4,7 +4,7 @@ An auditor who runs the same model files on the same request under an equal prof
 signed in the receipt.
 """
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 
 from paraph.core.digest import tagged
 from paraph.core.encode import Json, as_integer, as_text, canonical, take
@@ -44,7 +44,7 @@ class EngineProfile:
 
     def as_json(self) -> dict[str, Json]:
         """The profile as a JSON object."""
-        return asdict(self)
+        return {name: getattr(self, name) for name in _NAMES}
 
     def digest(self) -> Digest:
         """The 32 bytes that the receipt signs."""

@@ -6,6 +6,7 @@ relies on stands outside it. Specified in docs/spec/receipt.md.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 from paraph.core.abi import struct
 from paraph.core.amount import UINT256_MAX, Wei
@@ -80,7 +81,8 @@ class Receipt:
 
     def values(self) -> tuple[object, ...]:
         """The members in the order of the EIP-712 struct."""
-        return tuple(getattr(self, name) for name in self.__slots__)
+        found: tuple[object, ...] = _VALUES(self)
+        return found
 
     def hash(self) -> Digest:
         """The EIP-712 struct hash: the leaf of a settlement batch."""
@@ -100,6 +102,9 @@ class Receipt:
             and self.started_ms <= self.ended_ms
             and self.started_ms <= request.deadline * 1000
         )
+
+
+_VALUES = attrgetter(*Receipt.__slots__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ lets the ledger debit the payer's escrow once, up to the cap. Specified in docs/
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from typing import Final
 
 from paraph.core.abi import struct
@@ -46,6 +47,7 @@ REQUEST_STRUCT = struct(
 _TYPED = Typed(REQUEST_STRUCT)
 
 
+@lru_cache(8)
 def domain(chain_id: int) -> Digest:
     """The EIP-712 domain of paraph's requests and receipts on one chain."""
     return domain_separator("paraph", "1", chain_id, SETTLEMENT)

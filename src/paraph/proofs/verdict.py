@@ -64,6 +64,19 @@ class Verdict:
         }
 
 
+MARKS = {Outcome.PASS: "✓", Outcome.FAIL: "✗", Outcome.SKIP: "–"}
+
+
+def render(verdict: Verdict) -> tuple[str, ...]:
+    """The verdict as plain lines for a person: the result, the four questions, why it failed, what was not checked."""
+    return (
+        "VERIFIED" if verdict.verified else "NOT VERIFIED",
+        *(f"  {MARKS[question.outcome]} {question.sentence}" for question in verdict.questions),
+        *(f"  failed: {sentence} [{code}]" for code, sentence in verdict.reasons),
+        *(f"  not checked: {sentence}" for sentence in verdict.not_checked),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Verified(Generic[T]):
     """A thing that was verified, with the verdict. Only `proofs` makes one."""

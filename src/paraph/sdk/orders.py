@@ -65,6 +65,13 @@ class Orders:
         body = effective.infer(tensors, tuple(outputs), model_id)
         return (yield from buy(self.trust, self._order(model_id, body, options)))
 
+    def openai(self, kind: str, model: str, asked: JsonObject, options: Options, *, stream: bool = False) -> Bought:
+        """What a request in OpenAI's form asks for; `kind` is `chat`, `completion` or `embeddings`."""
+        if kind == "embeddings":
+            model_id = yield from registry.find_model(self.trust, model)
+            return (yield from buy(self.trust, self._order(model_id, effective.embeddings(asked, model_id), options)))
+        return (yield from self._text(kind, model, asked, options, stream=stream))
+
     def settled(self, bundle: Bundle, patience_s: float) -> Bought:
         """The bundle with the proof of its settlement."""
         return await_settled(self.trust, bundle, int(patience_s * 1000))
@@ -87,13 +94,18 @@ class Orders:
         data = contract.method(method).call(*arguments)
         return transact(self.trust.chain_id, self.account, contract.address, Wei(value), data)
 
-    def _text(self, kind: str, model: str, asked: JsonObject, options: TextOptions, *, stream: bool = False) -> Bought:
+    def _text(
+        self, kind: str, model: str, asked: JsonObject, options: Options | TextOptions, *, stream: bool = False
+    ) -> Bought:
         model_id = yield from registry.find_model(self.trust, model)
-        body: dict[str, Any] = {name: value for name, value in options.items() if name not in Options.__annotations__}
-        if body.get("seed") is None and body.get("temperature", 1) != 0:
+        body: dict[str, Any] = {
+            **asked,
+            **{name: value for name, value in options.items() if name not in Options.__annotations__},
+        }
+        if body.get("seed") is None and body.get("temperature") != 0:
             # Sampling needs a seed: one is drawn and signed, so that the answer can be computed again.
             body["seed"] = int.from_bytes((yield from ask(Draw(8))), "big") % (effective.SEED_MAX + 1)
-        effected = effective.effective({**asked, **body, "kind": kind}, model_id)
+        effected = effective.effective({**body, "kind": kind}, model_id)
         return (yield from buy(self.trust, self._order(model_id, effected, options, stream=stream)))
 
     def _order(

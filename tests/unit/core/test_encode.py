@@ -278,6 +278,15 @@ def test_hostile_documents_are_refused(data: bytes, code: str) -> None:
     assert code_of(lambda: decode_exact(data)) == code
 
 
+@pytest.mark.parametrize("sign", ["", "-"], ids=["above", "below"])
+def test_integers_are_read_to_the_edge(sign: str) -> None:
+    """Integers of any number of digits are read up to 2^53 − 1, and not one further."""
+    for digits in [*("1" * size for size in range(1, 16)), "1000000000000000", str(JSON_INTEGER_MAX)]:
+        assert decode((sign + digits).encode()) == decode_exact((sign + digits).encode()) == int(sign + digits)
+
+    assert code_of(lambda: decode(f"{sign}{JSON_INTEGER_MAX + 1}".encode())) == "json.number"
+
+
 def test_brackets_in_strings_are_text() -> None:
     """A string may hold any number of brackets and escaped quotes."""
     for text in ("[" * 100, '"[' * 100, "\\[" * 100, '\\"{'):

@@ -68,9 +68,10 @@ def test_a_leaf_in_the_way_must_be_in_the_way() -> None:
 
 @pytest.mark.parametrize("size", [1, 31, 32, 33, 63, 65, 128])
 def test_a_leaf_of_another_length_shows_nothing(size: int) -> None:
-    """A `other` that is not 64 bytes is refused without a stumble, at any depth."""
-    for depth in (0, 1, 256):
-        assert not proves(LIE, b"key", None, StateProof((LIE,) * depth, bytes(size)))
+    """An `other` that is not 64 bytes is refused without a stumble, at any depth, even where it begins as the path."""
+    for depth in (0, 1, 8, 255, 256):
+        for leaf in (bytes(size), (sha256(b"key") * 4)[:size]):
+            assert not proves(LIE, b"key", None, StateProof((LIE,) * depth, leaf))
 
 
 def test_depth_is_bounded() -> None:

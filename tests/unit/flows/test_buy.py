@@ -320,7 +320,9 @@ def test_half_shown_answer_is_not_taken_elsewhere() -> None:
     with pytest.raises(Unavailable):
         play(buy(first.ledger.trust, order(chat_body(), stream=True)), Bent(hands, bend))
 
-    assert not any(isinstance(told, Listen) and told.url.startswith(endpoint_of(first.operator)) for told, _ in hands.told)
+    assert not any(
+        isinstance(told, Listen) and told.url.startswith(endpoint_of(first.operator)) for told, _ in hands.told
+    )
 
 
 def test_other_answer_after_break_is_refused() -> None:
@@ -517,7 +519,10 @@ def test_false_receipts_are_refused(changes: dict[str, Any], code: str) -> None:
     market = Market()
 
     with pytest.raises(Unverified) as caught:
-        play(buy(market.ledger.trust, order(chat_body())), Bent(Hands(market), resigned(market, changes.pop("signer", HOT), **changes)))
+        play(
+            buy(market.ledger.trust, order(chat_body())),
+            Bent(Hands(market), resigned(market, changes.pop("signer", HOT), **changes)),
+        )
 
     assert code in [each for each, _ in caught.value.reasons]
 

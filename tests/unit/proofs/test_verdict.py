@@ -1,6 +1,6 @@
 """The verdict: one failure fails it, a skip does not, and it is shown whole."""
 
-from paraph.proofs.verdict import Claim, Outcome, Verdict
+from paraph.proofs.verdict import Claim, Outcome, Verdict, render
 
 PASSED, FAILED, SKIPPED = (Claim(each.value.lower(), each, f"{each.value}.") for each in Outcome)
 
@@ -28,3 +28,14 @@ def test_verdict_is_shown_whole() -> None:
         ],
         "not_checked": ["that."],
     }
+
+
+def test_verdict_is_read_by_people() -> None:
+    """As lines it has the result first, every question, every failure with its code, and what was not checked."""
+    assert render(Verdict((PASSED, FAILED), (SKIPPED,), ("that.",))) == (
+        "NOT VERIFIED",
+        "  – SKIP.",
+        "  failed: FAIL. [fail]",
+        "  not checked: that.",
+    )
+    assert render(Verdict((PASSED,), (PASSED,), ())) == ("VERIFIED", "  ✓ PASS.")
