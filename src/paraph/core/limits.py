@@ -17,6 +17,9 @@ JSON_INTEGER_MAX: Final = 2**53 - 1
 TX_BYTES_MAX: Final = 1024 * 1024
 """One transaction: a settlement of 500 receipts takes 480 kB."""
 
+RLP_ITEMS_MAX: Final = 65_536
+"""Items of one RLP value, nested ones counted: a byte each would make a megabyte a second's work. A block has 3 000."""
+
 RLP_DEPTH_MAX: Final = 16
 """Nesting of RLP lists: an EIP-2930 access list needs three."""
 

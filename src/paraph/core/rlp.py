@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from paraph.core.errors import Malformed
-from paraph.core.limits import RLP_DEPTH_MAX
+from paraph.core.limits import RLP_DEPTH_MAX, RLP_ITEMS_MAX
 
 Rlp: TypeAlias = "bytes | Sequence[Rlp]"
 
@@ -26,9 +26,9 @@ def decode(data: bytes) -> Rlp:
     """Read exactly one item that fills `data`.
 
     Raises:
-        Malformed: `rlp.form`: truncated, trailing bytes, a length or a byte not in its shortest form, or too deep.
+        Malformed: `rlp.form`: truncated, trailing bytes, a length or a byte not in its shortest form, too deep or too many.
     """
-    item, end = _read(data, 0, len(data), 0)
+    item, end = _read(data, 0, len(data), 0, [RLP_ITEMS_MAX])
     if end != len(data):
         raise Malformed("rlp.form", f"{len(data) - end} bytes follow the RLP item")
     return item
@@ -71,7 +71,7 @@ def _prefix(base: int, size: int) -> bytes:
     return bytes((base + 55 + len(width),)) + width
 
 
-def _read(data: bytes, at: int, end: int, depth: int) -> tuple[Rlp, int]:
+def _read(data: bytes, at: int, end: int, depth: int, left: list[int]) -> tuple[Rlp, int]:
     if depth > RLP_DEPTH_MAX:
         raise Malformed("rlp.form", f"RLP nested deeper than {RLP_DEPTH_MAX}")
     if at >= end:
@@ -87,7 +87,10 @@ def _read(data: bytes, at: int, end: int, depth: int) -> tuple[Rlp, int]:
     start, stop = _span(data, at, end, first - 0xC0)
     items: list[Rlp] = []
     while start < stop:
-        item, start = _read(data, start, stop, depth + 1)
+        left[0] -= 1
+        if left[0] < 0:
+            raise Malformed("rlp.form", f"more than {RLP_ITEMS_MAX} items of RLP")
+        item, start = _read(data, start, stop, depth + 1, left)
         items.append(item)
     return items, stop
 

@@ -5,7 +5,7 @@ import rlp as reference  # type: ignore[import-untyped]
 
 from paraph.core import rlp
 from paraph.core.errors import Malformed
-from paraph.core.limits import RLP_DEPTH_MAX
+from paraph.core.limits import RLP_DEPTH_MAX, RLP_ITEMS_MAX
 
 LOREM = b"Lorem ipsum dolor sit amet, consectetur adipisicing elit"
 
@@ -131,3 +131,13 @@ def test_shapes_are_checked() -> None:
         with pytest.raises(Malformed) as caught:
             read()
         assert caught.value.code == "rlp.shape"
+
+
+def test_items_are_counted() -> None:
+    """As many items as the limit are read, nested ones counted; one more is refused."""
+    most = rlp.encode([[b"\x01"] * (RLP_ITEMS_MAX - 1)])
+
+    assert len(rlp.as_list(rlp.as_list(rlp.decode(most), "outer")[0], "inner")) == RLP_ITEMS_MAX - 1
+    with pytest.raises(Malformed) as caught:
+        rlp.decode(rlp.encode([[b"\x01"] * RLP_ITEMS_MAX]))
+    assert caught.value.code == "rlp.form"
