@@ -2,7 +2,7 @@
 
 
 def main() -> int:
-    """Run `paraph` with the process's arguments. Exits with 0 done, 1 not done or not verified, 2 malformed or misused."""
+    """Run `paraph`. Exits with 0 done or verified, 1 not done or not verified, 2 malformed or misused."""
     # Imported late: `import paraph.cli` is free for whoever only wants to know that it is there.
     from paraph.cli.program import paraph
 

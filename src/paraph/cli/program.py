@@ -65,14 +65,13 @@ class Program(click.Group):
         prog_name: str | None = None,
         complete_var: str | None = None,
         standalone_mode: bool = True,
-        windows_expand_args: bool = True,
         **extra: Any,
     ) -> Any:
         """Run, and turn every error into one line and an exit code."""
         given = list(sys.argv[1:] if args is None else args)
         name = prog_name or "paraph"
         run = super().main
-        code = _guarded(lambda: run(given, name, complete_var, False, windows_expand_args, **extra), given)
+        code = _guarded(lambda: run(given, name, complete_var, standalone_mode=False, **extra), given)
         if standalone_mode:
             sys.exit(code)
         return code

@@ -26,7 +26,7 @@ def decode(data: bytes) -> Rlp:
     """Read exactly one item that fills `data`.
 
     Raises:
-        Malformed: `rlp.form`: truncated, trailing bytes, a length or a byte not in its shortest form, too deep or too many.
+        Malformed: `rlp.form`: truncated, trailing bytes, a form that is not the shortest, too deep or too many items.
     """
     item, end = _read(data, 0, len(data), 0, [RLP_ITEMS_MAX])
     if end != len(data):

@@ -18,6 +18,7 @@ from paraph.ledger.rooms.accounts.keys import STAKERS, TREASURY
 from paraph.proofs.bundle import decode_bundle
 from paraph.proofs.check import judge
 from paraph.proofs.policy import decode_trust
+from paraph.proofs.verdict import render
 from paraph.sdk.answer import Answer
 from paraph.sdk.client import Client
 
@@ -98,12 +99,10 @@ def _paid(
 
 def _verify(file: Path, trust: Path) -> bool:
     verdict = judge(decode_bundle(file.read_bytes()), decode_trust(trust.read_bytes()))
-    marks = {"PASS": "✓", "FAIL": "✗", "SKIP": "–"}
-    _say(f"{file}: {'VERIFIED' if verdict.verified else 'NOT VERIFIED'}")
-    for question in verdict.questions:
-        _say(f"  {marks[question.outcome.value]} {question.sentence}")
-    for sentence in verdict.not_checked:
-        _say(f"    not checked: {sentence}")
+    result, *lines = render(verdict)
+    _say(f"{file}: {result}")
+    for line in lines:
+        _say(line)
     return verdict.verified
 
 

@@ -57,6 +57,8 @@ ALLOCATION_BPS: Final = {
 """The token's allocation. On a devnet all of it is held by test keys, unvested; `ecosystem` is the faucet."""
 PEOPLE: Final = ("producer", "operator", "hot", "developer", "user")
 START_S: Final = 60
+_children: Final[dict[int, "subprocess.Popen[bytes]"]] = {}
+"""Processes that this one started and did not stop: they outlive it, and are waited for when it stops them itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,9 @@ class Devnet:
             if pid:
                 os.kill(pid, signal.SIGTERM)
                 _await(partial(self._stopped, name), 30, f"the {name} does not stop")
+                child = _children.pop(pid, None)
+                if child is not None:
+                    child.wait()
                 stopped.append(name)
             self._pid_file(name).unlink(missing_ok=True)
         return stopped
@@ -256,8 +261,11 @@ class Devnet:
                 start_new_session=True,
             )
         self._pid_file(name).write_text(str(process.pid))
-        line = process.stdout.readline() if process.stdout else b""
+        _children[process.pid] = process
+        with process.stdout or log.open("rb") as told:
+            line = told.readline()
         if not line:
+            _children.pop(process.pid).wait()
             self._pid_file(name).unlink(missing_ok=True)
             said = log.read_text(errors="replace").strip().splitlines()[-1:]
             raise Unavailable("devnet.start", f"the {name} does not start: {' '.join(said)[:300]} (log: {log})")

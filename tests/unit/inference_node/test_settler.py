@@ -116,7 +116,7 @@ def test_empty_escrow_waits_and_starves_nobody(monkeypatch: pytest.MonkeyPatch) 
         assert (first, second, third) == (0, 2, 0)
         assert ledger.asked.count("eth_sendRawTransaction") == sent + 1
         assert len(market.outbox.pending(9)) == 2
-        ledger.call(poor, "Escrow", "deposit", value=OPG // 2)
+        ledger.call(poor, "Escrow", "deposit", value=OPG // 4)
         market.settler._resting = {place: (0, rest[1]) for place, rest in market.settler._resting.items()}
         assert await market.settler.settle_pending() == 2
         assert market.settler._resting == {}

@@ -108,7 +108,7 @@ def write_private(path: Path, data: bytes) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise Unavailable("keystore.write", f"{path.parent} cannot be made a folder: {error.strerror}") from error
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    temporary = path.with_name(f".{secrets.token_hex(12)}")
     try:
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "wb") as file:
@@ -147,8 +147,12 @@ def _derive(crypto: JsonObject, password: str) -> bytes:
 def _scrypt(password: str, salt: bytes, n: int, r: int, p: int, size: int) -> bytes:
     if n & (n - 1):
         raise Malformed("keystore.form", "scrypt's n must be a power of two")
-    # Twice what RFC 7914 needs, 128 r (n + p) bytes.
-    return hashlib.scrypt(password.encode(), salt=salt, n=n, r=r, p=p, maxmem=256 * r * (n + p + 2), dklen=size)
+    try:
+        # Twice what RFC 7914 needs, 128 r (n + p) bytes.
+        return hashlib.scrypt(password.encode(), salt=salt, n=n, r=r, p=p, maxmem=256 * r * (n + p + 2), dklen=size)
+    except ValueError as error:
+        # RFC 7914 section 6 wants n < 2^(16 r), and OpenSSL keeps to it. Wallets write r = 8.
+        raise Malformed("keystore.form", f"scrypt is not defined for n = {n} with r = {r} (RFC 7914)") from error
 
 
 def _aes_ctr(key: bytes, iv: bytes, data: bytes) -> bytes:
