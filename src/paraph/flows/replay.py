@@ -174,9 +174,9 @@ def _value(part: str, signed: Json, here: Json) -> Iterator[Difference]:
 def _tensors(part: str, signed: Sequence[Json], here: Sequence[Json]) -> Iterator[Difference]:
     if len(signed) != len(here):
         yield Difference(part, None, f"{len(signed)} tensors", f"{len(here)} tensors")
-        return
-    for one, other in zip(signed, here, strict=True):
-        yield from _tensor(tensor_from_json(one, part), tensor_from_json(other, part))
+    else:
+        for one, other in zip(signed, here, strict=True):
+            yield from _tensor(tensor_from_json(one, part), tensor_from_json(other, part))
 
 
 def _tensor(signed: Tensor, here: Tensor) -> Iterator[Difference]:

@@ -278,7 +278,7 @@ def _not_checked(bundle: Bundle, trust: Trust) -> Iterator[str]:
     if bundle.answer.receipt.receipt.stream_digest != NO_STREAM:
         yield "the order of the streamed pieces: whoever read the stream checked it; the file holds the whole"
     if bundle.chain.settled is None:
-        yield "settlement: neither the payer's debit is shown nor that the price schedule was in force; the ledger checks both"
+        yield "settlement: neither the debit is shown nor that the price schedule was in force; the ledger checks both"
     yield "that the block producer signed no second chain: a solo network trusts its one producer"
     if trust.devnet:
         yield f"anything of value: {trust.network} is a development network"

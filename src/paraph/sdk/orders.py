@@ -55,7 +55,8 @@ class Orders:
     def embed(self, model: str, texts: Sequence[str], options: Options) -> Bought:
         """Embeddings of texts."""
         model_id = yield from registry.find_model(self.trust, model)
-        body = effective.embeddings({"inputs": list(texts)}, model_id)
+        # One text is one text, not its letters.
+        body = effective.embeddings({"inputs": texts if isinstance(texts, str) else list(texts)}, model_id)
         return (yield from buy(self.trust, self._order(model_id, body, options)))
 
     def infer(self, model: str, inputs: Mapping[str, Any], outputs: Sequence[str], options: Options) -> Bought:

@@ -274,18 +274,26 @@ def _local(means: Means, effect: Effect[Any]) -> object:
 
 
 class _reach:  # noqa: N801
-    """Turns what the network does into `Unavailable`."""
+    """Turns what the network does into `Unavailable`; so too an address that is none: a node may register anything."""
 
     def __init__(self, url: str) -> None:
         self._url = url
 
     def __enter__(self) -> None:
-        return None
+        try:
+            port = httpx.URL(self._url).port
+        except (httpx.InvalidURL, UnicodeError) as error:
+            raise self._unreachable(error) from error
+        if port is not None and not 0 < port < 1 << 16:
+            raise self._unreachable(httpx.InvalidURL(f"no port {port}"))
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, httpx.HTTPError | httpx.InvalidURL | httpx.StreamError):
-            reason = str(error) or type(error).__name__
-            raise Unavailable("http.unreachable", f"{self._url}: {reason}", url=self._url) from error
+        if isinstance(error, httpx.HTTPError | httpx.InvalidURL | httpx.StreamError | UnicodeError):
+            raise self._unreachable(error) from error
+
+    def _unreachable(self, error: Exception) -> Unavailable:
+        reason = str(error) or type(error).__name__
+        return Unavailable("http.unreachable", f"{self._url[:300]}: {reason[:300]}", url=self._url[:300])
 
 
 def _bounded(data: bytearray) -> None:

@@ -14,7 +14,7 @@ from paraph.core.errors import Unavailable
 TABLES_MAX = 32
 MAP_BYTES_FIRST = 1 << 36
 MAP_BYTES_MAX = 1 << 40
-"""The map is address space, not disk. It starts at 64 GiB, so that growing it, which must not meet a reader, is rare."""
+"""The map is address space, not disk. It starts at 64 GiB: growing must not meet a reader, so it had better be rare."""
 
 
 class LmdbStore:
