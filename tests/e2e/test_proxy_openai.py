@@ -18,6 +18,7 @@ from paraph.devnet.network import Devnet
 from paraph.ledger.rooms.nodes.calls import CONTRACT as NODES
 from paraph.proofs.bundle import decode_bundle
 from paraph.proofs.check import verify
+from paraph.proofs.policy import decode_trust
 from paraph.sdk import Client
 
 pytestmark = [pytest.mark.e2e, pytest.mark.models]
@@ -81,7 +82,7 @@ def test_chat(client: openai.OpenAI, devnet: Devnet, kept: Path) -> None:
     about: Any = answer.model_extra["paraph"]  # type: ignore[index]
     bundle = decode_bundle(Path(about["saved"]).read_bytes())
     assert about["verified"] is True
-    assert verify(bundle, Client.open(devnet.network_file, devnet.key("user")).network.trust)
+    assert verify(bundle, decode_trust(devnet.trust_file.read_bytes())).verdict.verified
     assert answer.choices[0].message.content == bundle.answer.response["text"]
     assert answer.usage is not None
     assert answer.usage.completion_tokens == bundle.answer.receipt.receipt.output_units

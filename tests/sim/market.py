@@ -179,7 +179,11 @@ def opened(clock: FakeClock | None = None, endpoints: Iterable[tuple[PrivateKey,
         ledger.call(OWNER, "Models", "register", *model_arguments(**names, kind=manifest.kind))
     for operator, hot in ((OPERATOR, HOT), *endpoints):
         arguments = node_arguments(
-            hot, operator, endpoint=endpoint_of(operator), models=(TEXT_ID, TENSOR_ID), proof=key_proof(hot, operator.address)
+            hot,
+            operator,
+            endpoint=endpoint_of(operator),
+            models=(TEXT_ID, TENSOR_ID),
+            proof=key_proof(hot, operator.address),
         )
         if operator != OPERATOR:
             ledger.send(OPERATOR, operator.address, value=BOND + OPG)
@@ -286,7 +290,9 @@ class Market:
         }
         return Request(**(found | changes))
 
-    def sign(self, body: JsonObject, *, signer: PrivateKey = ALICE, chain_id: int = CHAIN_ID, **changes: Any) -> SignedRequest:
+    def sign(
+        self, body: JsonObject, *, signer: PrivateKey = ALICE, chain_id: int = CHAIN_ID, **changes: Any
+    ) -> SignedRequest:
         """A signed request for a body."""
         request = self.request(body, **changes)
         return SignedRequest(chain_id, request, signer.sign(request.signing_digest(chain_id)))
@@ -305,6 +311,13 @@ async def _nowhere(request: httpx.Request) -> httpx.Response:
     raise httpx.ConnectError(f"nobody answers at {request.url}")
 
 
+async def until(condition: Callable[[], object]) -> None:
+    """Let other tasks run until something holds."""
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110  what is waited for tells nobody
+            await asyncio.sleep(0.001)
+
+
 def play(flow: Flow[T], do: Callable[[Effect[Any]], Any]) -> T:
     """Drive a flow by hand: `do` gives each reply, or raises what the effect failed with."""
     try:
@@ -321,7 +334,9 @@ def play(flow: Flow[T], do: Callable[[Effect[Any]], Any]) -> T:
         return result
 
 
-def local(ledger: Ledger, key: PrivateKey = ALICE, draw: Callable[[int], bytes] | None = None) -> Callable[[Effect[Any]], Any]:
+def local(
+    ledger: Ledger, key: PrivateKey = ALICE, draw: Callable[[int], bytes] | None = None
+) -> Callable[[Effect[Any]], Any]:
     """What the caller's own machine answers, with this ledger behind its RPC; time passes where the flow waits."""
     drawn = draw or Drawn()
 
@@ -342,7 +357,6 @@ def local(ledger: Ledger, key: PrivateKey = ALICE, draw: Callable[[int], bytes] 
                 raise AssertionError(f"nobody answers {effect}")
 
     return do
-
 
 
 Told: TypeAlias = tuple[Effect[Any], Any]
@@ -427,7 +441,8 @@ class Tape:
         replies = self._replies.get(repr(effect))
         if replies is None:
             raise Unavailable("tape.unknown", f"nobody said what {type(effect).__name__} gives")
-        reply = replies.pop(0) if len(replies) > 1 or isinstance(effect, Hear) and replies else (replies or [None])[0]
+        ends = isinstance(effect, Hear)
+        reply = (replies.pop(0) if ends or len(replies) > 1 else replies[0]) if replies else None
         if isinstance(reply, ParaphError):
             raise reply
         return reply

@@ -11,6 +11,9 @@ JSON_BYTES_MAX: Final = 16 * 1024 * 1024
 JSON_DEPTH_MAX: Final = 32
 """Nesting of arrays and objects: tool schemas reach about 12; the C parser recurses, so this guards its stack."""
 
+BODY_DEPTH_MAX: Final = 24
+"""Nesting of an effective request: what carries it (a message, an outbox, a bundle) adds a few levels and must fit."""
+
 JSON_INTEGER_MAX: Final = 2**53 - 1
 """The largest integer that JSON numbers carry exactly in every language (RFC 8259 section 6); larger go as text."""
 

@@ -10,7 +10,7 @@ from typing import Final
 from paraph.core.encode import Json, JsonObject, as_integer, as_list, as_object, as_text, canonical
 from paraph.core.errors import Malformed, Rejected
 from paraph.core.ident import ModelId, to_hex
-from paraph.core.limits import NAME_BYTES_MAX, TENSORS_MAX
+from paraph.core.limits import BODY_DEPTH_MAX, NAME_BYTES_MAX, TENSORS_MAX
 from paraph.core.tensor import Tensor, tensor_from_json
 
 TOKENS_MAX: Final = 1 << 20
@@ -64,7 +64,7 @@ def chat(body: JsonObject, model_id: ModelId) -> dict[str, Json]:
     form = body.get("response_format")
     if form is not None and as_object(form, "response_format").get("type") != "text":
         found["response_format"] = form
-    return found
+    return _shallow(found)
 
 
 def completion(body: JsonObject, model_id: ModelId) -> dict[str, Json]:
@@ -165,6 +165,22 @@ def _refuse_unknown(body: JsonObject, known: set[str]) -> None:
         )
     if body.get("n", 1) != 1:
         raise Rejected("request.unknown_parameter", "n must be 1: one request, one answer", parameters="n")
+
+
+def _shallow(body: dict[str, Json]) -> dict[str, Json]:
+    """The body itself, when what carries it (a message, the outbox, a bundle) can still hold it. Raises `Malformed`."""
+    level: list[Json] = [body]
+    for _ in range(BODY_DEPTH_MAX):
+        level = [inner for value in level for inner in _inside(value)]
+    if level:
+        raise Malformed("request.depth", f"the request is nested deeper than {BODY_DEPTH_MAX}", limit=BODY_DEPTH_MAX)
+    return body
+
+
+def _inside(value: Json) -> list[Json]:
+    if isinstance(value, Mapping):
+        return list(value.values())
+    return list(value) if isinstance(value, list | tuple) else []
 
 
 def _number(low: int, high: int) -> Callable[[Json, str], Json]:

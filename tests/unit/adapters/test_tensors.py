@@ -90,7 +90,14 @@ def test_value_that_does_not_fit(datatype: str, value: Any) -> None:
 
 @pytest.mark.parametrize(
     ("shape", "values"),
-    [((2, 2), [[1], [2, 3, 4]]), ((4,), [[1, 2], [3, 4]]), ((2, 2), [[1, 2], 3, 4]), ((2,), [1]), ((2,), [1, 2, 3]), ((), [])],
+    [
+        ((2, 2), [[1], [2, 3, 4]]),
+        ((4,), [[1, 2], [3, 4]]),
+        ((2, 2), [[1, 2], 3, 4]),
+        ((2,), [1]),
+        ((2,), [1, 2, 3]),
+        ((), []),
+    ],
     ids=str,
 )
 def test_nested_otherwise_than_the_shape(shape: tuple[int, ...], values: Any) -> None:
@@ -106,12 +113,18 @@ def test_flat_nested_and_scalar() -> None:
     assert pack("x", "INT8", (0, 4), []).data == b""
 
 
-@pytest.mark.parametrize("name", ["bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "float16", "float32", "float64"])
+@pytest.mark.parametrize(
+    "name",
+    ["bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "float16", "float32", "float64"],
+)
 def test_numpy_arrays(name: str) -> None:
     """Every numpy type that has a datatype goes in bit for bit, in any byte order and layout."""
     array = numpy.array([[0, 1, 1], [1, 0, 1]]).astype(name)
 
-    found = [from_array("x", each) for each in (array, array.astype(array.dtype.newbyteorder(">")), numpy.asfortranarray(array))]
+    found = [
+        from_array("x", each)
+        for each in (array, array.astype(array.dtype.newbyteorder(">")), numpy.asfortranarray(array))
+    ]
 
     assert found[0] == found[1] == found[2]
     assert found[0].shape == (2, 3)

@@ -5,12 +5,11 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from paraph.cli import program
 from paraph.cli.program import COMMANDS, paraph
@@ -24,7 +23,7 @@ ERRORS: list[tuple[ParaphError, int]] = [
 ]
 
 
-def failing(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> Callable[..., object]:
+def failing(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """`paraph fail`, a command that raises."""
 
     @click.command()
@@ -75,8 +74,7 @@ def test_command_help_starts_no_server(module: str) -> None:
 
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
-    allowed = {"httpx"} if import_module(module).__name__ == "paraph.cli.nothing" else set()
-    assert set(done.stdout.split()) <= allowed
+    assert done.stdout.split() == []
 
 
 @pytest.mark.parametrize(("error", "code"), ERRORS, ids=[error.branch for error, _ in ERRORS])
@@ -84,9 +82,9 @@ def test_errors_are_one_line(error: ParaphError, code: int, monkeypatch: pytest.
     """An error is one line with its code on standard error, and the exit code of its branch."""
     result = failing(error, monkeypatch)()
 
-    assert result.exit_code == code  # type: ignore[attr-defined]
-    assert result.output == f"error: {error.message} [a.b]\n"  # type: ignore[attr-defined]
-    assert result.stdout == ""  # type: ignore[attr-defined]
+    assert result.exit_code == code
+    assert result.output == f"error: {error.message} [a.b]\n"
+    assert result.stdout == ""
 
 
 @pytest.mark.parametrize(("error", "code"), ERRORS, ids=[error.branch for error, _ in ERRORS])
@@ -94,7 +92,7 @@ def test_errors_are_json_where_json_is_asked(error: ParaphError, code: int, monk
     """With --json the error is JSON, with its branch, and every reason of what did not verify."""
     result = failing(error, monkeypatch)("--json")
 
-    found = json.loads(result.stderr)["error"]  # type: ignore[attr-defined]
+    found = json.loads(result.stderr)["error"]
     assert (found["code"], found["branch"]) == ("a.b", error.branch)
     assert len(found.get("reasons", ())) == (2 if isinstance(error, Unverified) else 0)
 
@@ -103,7 +101,7 @@ def test_error_with_control_characters(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a server said cannot move the cursor."""
     result = failing(Rejected("a.b", "\x1b[2Jgone"), monkeypatch)()
 
-    assert result.stderr == "error: \\x1b[2Jgone [a.b]\n"  # type: ignore[attr-defined]
+    assert result.stderr == "error: \\x1b[2Jgone [a.b]\n"
 
 
 def test_fault_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,16 +113,16 @@ def test_fault_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PARAPH_TRACEBACK", "1")
     shown = run()
 
-    assert told.exit_code == 1  # type: ignore[attr-defined]
-    assert told.stderr.startswith("error: KeyError: 'x'")  # type: ignore[attr-defined]
-    assert isinstance(shown.exception, KeyError)  # type: ignore[attr-defined]
+    assert told.exit_code == 1
+    assert told.stderr.startswith("error: KeyError: 'x'")
+    assert isinstance(shown.exception, KeyError)
 
 
 def test_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C is no error of anyone's: 130, as shells have it."""
     result = failing(KeyboardInterrupt(), monkeypatch)()
 
-    assert result.exit_code == 130  # type: ignore[attr-defined]
+    assert result.exit_code == 130
 
 
 def test_reader_who_left() -> None:
@@ -140,8 +138,8 @@ def test_other_system_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     """A full disk is told."""
     result = failing(OSError(errno.ENOSPC, "No space left on device"), monkeypatch)()
 
-    assert result.exit_code == 1  # type: ignore[attr-defined]
-    assert "No space left" in result.stderr  # type: ignore[attr-defined]
+    assert result.exit_code == 1
+    assert "No space left" in result.stderr
 
 
 def test_unknown_command() -> None:
@@ -175,8 +173,8 @@ def test_missing_extra_is_named(tmp_path: Path) -> None:
         "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
         "sys.meta_path.insert(0, Without())\n"
         "from paraph.cli.program import paraph\n"
-        "for words in ['devnet', 'status'], ['proxy'], ['node', 'run', '--home', 'x'], ['full-node', 'run', '--home', 'x']:\n"
-        "    print(paraph.main(words, standalone_mode=False))\n"
+        "for words in 'devnet status', 'proxy', 'node run --home x', 'full-node run --home x':\n"
+        "    print(paraph.main(words.split(), standalone_mode=False))\n"
     )
 
     done = subprocess.run(

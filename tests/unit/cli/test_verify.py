@@ -11,6 +11,7 @@ from tests.support.build import Case, build, valid
 
 from paraph.cli.program import paraph
 from paraph.core.encode import canonical
+from paraph.core.limits import JSON_BYTES_MAX
 from paraph.proofs.verdict import Claim, Outcome, Verdict, render
 from paraph.sdk.network import Network
 
@@ -90,7 +91,7 @@ def test_json(settled: bool, alone: Path) -> None:
         (b"\xff\xfe", "json.utf8"),
         (b"[1e999]", "json.number"),
         (valid("text").trust.encode(), "bundle.format"),
-        (b" " * (16 << 20), "cli.file_size"),
+        (b" " * (JSON_BYTES_MAX + 1), "cli.file_size"),
     ],
 )
 def test_malformed(data: bytes, code: str, alone: Path) -> None:

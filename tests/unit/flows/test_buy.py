@@ -435,8 +435,8 @@ def test_shown_chunks_must_be_the_signed_ones(change: Callable[[list[Any]], None
     assert caught.value.code == "stream.digest"
 
 
-def test_receipt_over_other_chunks_is_refused() -> None:
-    """A node that signs a chain over chunks that are not its response is refused: the pieces are the answer or nothing."""
+def test_chunks_add_up() -> None:
+    """Chunks add up to the members of a response, and junk in them is malformed."""
     assert gathered([{"text": "a", "token_ids": [1]}, {"text": "b", "logprobs": [{"token": "b"}]}]) == {
         "text": "ab",
         "token_ids": [1],

@@ -10,6 +10,7 @@ from tests.sim.market import TENSOR_ID, TEXT_ID
 from paraph.core.encode import canonical
 from paraph.core.errors import Malformed, ParaphError, Rejected
 from paraph.core.ident import to_hex
+from paraph.core.limits import BODY_DEPTH_MAX
 from paraph.core.tensor import Tensor
 from paraph.flows import effective
 
@@ -168,6 +169,23 @@ def test_unknown_kind(kind: Any) -> None:
         effective.effective({"kind": kind}, TEXT_ID)
 
     assert caught.value.code == "request.kind"
+
+
+def test_nesting_is_bounded() -> None:
+    """A body as deep as the limit is taken, one deeper is refused: a bundle must be able to hold it."""
+
+    def tool(depth: int) -> dict[str, Any]:
+        inner: Any = 1
+        for _ in range(depth):
+            inner = [inner]
+        return chat(tools=[{"type": "function", "deep": inner}])
+
+    # A scalar inside n lists inside a tool stands n + 3 levels below the body.
+    assert effective.chat(tool(BODY_DEPTH_MAX - 4), TEXT_ID)
+
+    with pytest.raises(Malformed) as caught:
+        effective.chat(tool(BODY_DEPTH_MAX - 3), TEXT_ID)
+    assert caught.value.code == "request.depth"
 
 
 def test_honourable() -> None:

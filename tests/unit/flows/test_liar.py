@@ -1,4 +1,4 @@
-"""The liar: in a good conversation any one leaf of any reply is altered, and nothing false is ever returned as verified."""
+"""The liar: any one leaf of a good conversation is altered, and nothing false is ever returned as verified."""
 
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -107,7 +107,7 @@ def told_by_servers(name: str) -> list[int]:
 
 @pytest.mark.parametrize("name", ["chat", "stream", "rows", "rows settled"])
 def test_no_altered_leaf_gives_another_answer(name: str) -> None:
-    """Every leaf of every reply, altered: the flow raises a typed error, or returns exactly the answer it would have."""
+    """Every leaf of every reply, altered: the flow raises a typed error, or returns exactly the answer."""
     told, good = recorded(name)[4:]
     count = 0
     for index in told_by_servers(name):

@@ -1,4 +1,4 @@
-"""The node's doors: OpenAI's API, the Open Inference Protocol and the native one, and what they make of hostile bytes."""
+"""The doors: OpenAI's API, the Open Inference Protocol, the native one, and what they make of hostile bytes."""
 
 import asyncio
 import base64
@@ -13,7 +13,7 @@ import pytest
 from eth_account import Account as EthAccount
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.sim.market import TENSOR_ID, TEXT_ID, Market, chat_body, go, opened, price_of, rows_body
+from tests.sim.market import TENSOR_ID, TEXT_ID, Market, chat_body, go, opened, price_of, rows_body, until
 from tests.support_ledger.world import ALICE, BOB, OPG
 from tests.unit.inference_node.engines import DyingText, SlowText
 
@@ -81,7 +81,7 @@ def test_models_are_listed_with_prices() -> None:
 
 
 def test_quote_is_paid_by_a_stock_wallet() -> None:
-    """A call without payment is answered 402 with a document that a stock wallet signs as it is; paid so, it is served."""
+    """A call without payment is answered 402 with a document that a stock wallet signs; paid so, it is served."""
 
     async def test(market: Market, http: httpx.AsyncClient) -> None:
         unpaid = await http.post("/v1/chat/completions", json=CHAT)
@@ -129,13 +129,11 @@ def test_chat() -> None:
 @pytest.mark.parametrize("usage", [True, False])
 @pytest.mark.parametrize("door", ["chat/completions", "completions"])
 def test_stream(door: str, usage: bool) -> None:
-    """A stream's chunks carry running digests, its end the receipt over them; usage comes last where it was asked for."""
+    """A stream's chunks carry running digests, its end the receipt over them; usage comes last where asked for."""
 
     async def test(market: Market, http: httpx.AsyncClient) -> None:
         chat = door == "chat/completions"
-        asked: dict[str, Any] = (
-            CHAT if chat else {"model": "test/words", "prompt": "say it", "max_tokens": 5}
-        )
+        asked: dict[str, Any] = CHAT if chat else {"model": "test/words", "prompt": "say it", "max_tokens": 5}
         body = chat_body() if chat else effective.completion(asked, TEXT_ID)
         more = {"stream": True} | ({"stream_options": {"include_usage": True}} if usage else {})
         found = await http.post(f"/v1/{door}", json=asked | more, headers=header(market, body))
@@ -147,7 +145,10 @@ def test_stream(door: str, usage: bool) -> None:
             link = stream_next(link, each["paraph"]["chunk"])
             assert each["paraph"]["digest"] == to_hex(link)
         assert link == answer.receipt.receipt.stream_digest
-        texts = [each["choices"][0].get("delta", {}).get("content") if chat else each["choices"][0]["text"] for each in told[:5]]
+        texts = [
+            each["choices"][0].get("delta", {}).get("content") if chat else each["choices"][0]["text"]
+            for each in told[:5]
+        ]
         assert "".join(texts) == answer.response["text"]
         assert told[5]["choices"][0]["finish_reason"] == "length"
         assert [each["usage"]["completion_tokens"] for each in told[6:]] == ([5] if usage else [])
@@ -304,7 +305,10 @@ def test_every_datatype_goes_in_and_comes_out(datatype: str) -> None:
         ({"inputs": [{"name": "x", "datatype": "INT8", "shape": [1], "data": [1.5]}]}, "tensor.data"),
         ({"inputs": [{"name": "x", "datatype": "FP32", "shape": [-1], "data": [1]}]}, "json.shape"),
         ({"inputs": [{"name": "x", "datatype": "FP32", "shape": [1] * 17, "data": [1]}]}, "json.shape"),
-        ({"inputs": [{"name": "x", "datatype": "FP32", "shape": [1], "data": [1], "parameters": {}}]}, "request.unknown_parameter"),
+        (
+            {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1], "data": [1], "parameters": {}}]},
+            "request.unknown_parameter",
+        ),
         ({"inputs": [], "parameters": {}}, "request.unknown_parameter"),
         ({"inputs": [], "outputs": [{"name": "y", "parameters": {"binary_data": True}}]}, "request.parameter"),
         ({"inputs": [], "outputs": [{}]}, "request.parameter"),
@@ -497,12 +501,6 @@ class Wire:
         self.sent.append(message)
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.001)
-
-
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("events_before", [0, 1, 3])
 def test_client_that_goes_away_is_charged_for_what_was_made(stream: bool, events_before: int) -> None:
@@ -568,7 +566,16 @@ def test_hostile_bodies(name: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "!", "e30=", "W10=", base64.b64encode(b"\xff").decode(), base64.b64encode(b'{"a":' * 40).decode(), "A" * 9000, "é"],
+    [
+        "",
+        "!",
+        "e30=",
+        "W10=",
+        base64.b64encode(b"\xff").decode(),
+        base64.b64encode(b'{"a":' * 40).decode(),
+        "A" * 9000,
+        "é",
+    ],
     ids=lambda text: text[:12] or "empty",
 )
 def test_hostile_headers(text: str) -> None:
@@ -588,8 +595,10 @@ def shared() -> Iterator[tuple[asyncio.Runner, Market]]:
         yield runner, Market(opened())
 
 
-NAMES = ["model", "messages", "prompt", "input", "inputs", "outputs", "stream", "stream_options", "request", "body", "id",
-         "kind", "max_tokens", "n", "role", "content", "name", "datatype", "shape", "data", "tools", "stop"]  # fmt: skip
+NAMES = (
+    "model messages prompt input inputs outputs stream stream_options request body id kind max_tokens n role content"
+    " name datatype shape data tools stop"
+).split()
 TREES = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.floats(allow_nan=False, allow_infinity=False)
     | st.sampled_from(["", "test/words", "test/rows", "user", "chat", "infer", "FP32", "x", "0x00"]),
@@ -599,14 +608,19 @@ TREES = st.recursive(
 
 
 @settings(max_examples=60)
-@given(st.lists(st.tuples(st.sampled_from(DOORS), st.dictionaries(st.sampled_from(NAMES), TREES, max_size=8)), min_size=1))
+@given(
+    st.lists(st.tuples(st.sampled_from(DOORS), st.dictionaries(st.sampled_from(NAMES), TREES, max_size=8)), min_size=1)
+)
 def test_any_json_gets_a_typed_error(calls: list[tuple[str, Any]]) -> None:
     """Whatever JSON a stranger sends, no door fails: each reply is a quote or a typed error, never a 500."""
     with shared() as (runner, market):
 
         async def ask() -> list[httpx.Response]:
             async with market.door() as http:
-                return [await http.post(door, json={"model": "test/words", **body} if "v1" in door else body) for door, body in calls]
+                return [
+                    await http.post(door, json={"model": "test/words", **body} if "v1" in door else body)
+                    for door, body in calls
+                ]
 
         for found in runner.run(ask()):
             assert found.status_code in (400, 402, 404), found.text

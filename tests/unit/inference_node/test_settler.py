@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from tests.sim.market import Market, go, opened, rows_body
+from tests.sim.market import Market, go, opened, rows_body, until
 from tests.support_ledger.world import ALICE, BOB, HOT, OPG, OWNER, person
 from tests.unit.inference_node.engines import FULL, FullStore
 
@@ -27,7 +27,7 @@ async def answered(market: Market, count: int, payer: Any = ALICE) -> list[Entry
 
 
 def test_everything_is_settled_once() -> None:
-    """What is pending is settled, the promises end, the escrow is debited by exactly the prices; then nothing is left."""
+    """What is pending is settled, the promises end, the escrow is debited by exactly the prices; nothing is left."""
 
     async def test() -> None:
         market = Market()
@@ -169,9 +169,7 @@ def test_settler_goes_on_after_any_failure(monkeypatch: pytest.MonkeyPatch, erro
 
         monkeypatch.setattr(market.settler, "settle_pending", flaky)
         running = asyncio.ensure_future(market.settler.run())
-        async with asyncio.timeout(10):
-            while market.outbox.pending(1):
-                await asyncio.sleep(0.01)
+        await until(lambda: not market.outbox.pending(1))
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         await market.close()
@@ -199,7 +197,7 @@ def test_ledger_down_settles_later() -> None:
 
 
 def test_heartbeat_and_settlement_do_not_take_one_nonce() -> None:
-    """The hot key's transactions go one after the other, so that none takes another's place; a failed beat is no end."""
+    """The hot key's transactions go one after the other, so none takes another's place; a failed beat is no end."""
 
     async def test() -> None:
         market = Market()
@@ -210,9 +208,7 @@ def test_heartbeat_and_settlement_do_not_take_one_nonce() -> None:
         market.ledger.down = False
         before = market.ledger.chain.next_nonce(HOT.address)
         assert await market.settler.settle_pending() == 2
-        async with asyncio.timeout(10):
-            while market.ledger.chain.next_nonce(HOT.address) < before + 3:
-                await asyncio.sleep(0.005)
+        await until(lambda: market.ledger.chain.next_nonce(HOT.address) >= before + 3)
         beating.cancel()
         await asyncio.gather(beating, return_exceptions=True)
         await market.close()

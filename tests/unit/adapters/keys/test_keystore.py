@@ -1,7 +1,6 @@
 """Key files: the published vectors open, other tools' files open here and ours there, and nothing is overwritten."""
 
 import json
-import os
 import stat
 from pathlib import Path
 from typing import Any
@@ -109,7 +108,7 @@ def test_file_is_private_and_never_overwritten(tmp_path: Path) -> None:
     assert caught.value.code == "keystore.exists"
     assert place.read_bytes() == before
     assert stat.S_IMODE(place.stat().st_mode) == 0o600
-    assert os.listdir(tmp_path) == ["mine.json"]
+    assert [each.name for each in tmp_path.iterdir()] == ["mine.json"]
 
 
 def test_places_that_cannot_be_written(tmp_path: Path) -> None:
@@ -205,7 +204,9 @@ def test_any_allowed_cost_is_computed(n: int, r: int, p: int) -> None:
     assert caught.value.code == "keystore.password"
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", b"{" * 100, b"\xff", b" " * 20_000], ids=["empty", "list", "deep", "bytes", "long"])
+@pytest.mark.parametrize(
+    "data", [b"", b"[]", b"{" * 100, b"\xff", b" " * 20_000], ids=["empty", "list", "deep", "bytes", "long"]
+)
 def test_junk(data: bytes) -> None:
     """Bytes that are no keystore are malformed."""
     with pytest.raises(Malformed):
