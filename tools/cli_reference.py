@@ -38,7 +38,7 @@ Every command that prints data takes `--json`. Exit codes: **0** done, or verifi
 def page() -> str:
     """The whole page."""
     parts = [HEAD]
-    context = click.Context(paraph, info_name="paraph")
+    context = click.Context(paraph, info_name="paraph", **paraph.context_settings)
     for name in paraph.list_commands(context):
         command = paraph.get_command(context, name)
         if command is not None:
@@ -57,7 +57,8 @@ def _sections(command: click.Command, context: click.Context, level: int) -> Ite
         return
     words = " ".join(command.collect_usage_pieces(context))
     yield f"```\n{context.command_path} {words}\n```\n"
-    rows = [record for option in command.get_params(context) if (record := option.get_help_record(context))]
+    options = [each for each in command.get_params(context) if isinstance(each, click.Option)]
+    rows = [record for option in options if (record := option.get_help_record(context))]
     if rows:
         lines = [f"| `{_cell(option)}` | {_cell(says)} |" for option, says in rows]
         yield "\n".join(("| option | |", "|---|---|", *lines)) + "\n"

@@ -116,13 +116,7 @@ class Ledger:
 
     def post(self, body: bytes) -> bytes:
         """One JSON-RPC body in, one out, and a block where a transaction was sent."""
-        running: Generator[Any, Any, bytes] = answer(self.methods, body).__await__()
-        while True:
-            try:
-                next(running)
-            except StopIteration as done:
-                found: bytes = done.value
-                break
+        found = _finished(answer(self.methods, body).__await__())
         if b"eth_sendRawTransaction" in body:
             self.engine.produce()
             self.audit()
@@ -309,6 +303,16 @@ class Market:
 
 async def _nowhere(request: httpx.Request) -> httpx.Response:
     raise httpx.ConnectError(f"nobody answers at {request.url}")
+
+
+def _finished(running: Generator[Any, Any, T]) -> T:
+    """The result of a coroutine that waits for nothing outside."""
+    try:
+        while True:
+            next(running)
+    except StopIteration as done:
+        result: T = done.value
+        return result
 
 
 async def until(condition: Callable[[], object]) -> None:

@@ -582,7 +582,7 @@ def test_settlement_of_another_batch_is_refused() -> None:
 
     for changes in ({"batch": 2}, {"batch": 9}, {"index": 1}, {"path": ["0x" + "11" * 32]}):
         with pytest.raises(Unverified) as caught:
-            play(prove_settled(market.ledger.trust, first.thing), Bent(hands, told(**changes)))  # type: ignore[arg-type]
+            play(prove_settled(market.ledger.trust, first.thing), Bent(hands, told(**changes)))
         assert caught.value.code == "settlement.batch"
 
 

@@ -25,8 +25,8 @@ def lied(ledger: Ledger, flow: Flow[Any], lie: Callable[[dict[str, Any]], Any]) 
     def answer(effect: Effect[Any]) -> Any:
         reply = do(effect)
         if isinstance(effect, Rpc):
-            reply = decode(canonical(reply))
-            return lie(reply) or reply
+            changed: Any = decode(canonical(reply))
+            return lie(changed) or changed
         return reply
 
     return play(flow, answer)

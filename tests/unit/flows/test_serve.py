@@ -121,15 +121,16 @@ def test_quote_is_signed_by_a_stock_wallet() -> None:
 def test_answer_gathers_pieces() -> None:
     """Pieces add up to the response; each is a chunk; what was given and the end are none."""
     gathered = TextAnswer(MARKET.request(BODY).hash())
-    call = {"index": 1, "id": "c", "function": {"name": "look", "arguments": '{"a"'}}
-    more = {"index": 1, "function": {"arguments": ":1}"}}
+    call: dict[str, Any] = {"index": 1, "id": "c", "function": {"name": "look", "arguments": '{"a"'}}
+    odd: dict[str, Any] = {"function": 7, "index": "x"}
+    more: dict[str, Any] = {"index": 1, "function": {"arguments": ":1}"}}
 
     chunks = [
         gathered.take(event)
         for event in (
             Given("hi", (1, 2)),
             Piece("a", (3,), ({"token": "a"},), (call,)),
-            Piece("b", (), (), (more, {"function": 7, "index": "x"})),
+            Piece("b", (), (), (more, odd)),
             Finish("stop", 2, 2),
         )
     ]

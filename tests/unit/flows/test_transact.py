@@ -60,7 +60,9 @@ def test_pending_transaction_is_given_up() -> None:
 @pytest.mark.parametrize("reason", ["escrow.amount: none", None])
 def test_reverted_transaction(reason: str | None) -> None:
     """A reverted transaction is refused with its reason, or with the fact that none was given."""
-    reverted = lambda reply: {**reply, "status": "0x0", "revertReason": reason}
+
+    def reverted(reply: Any) -> Any:
+        return {**reply, "status": "0x0", "revertReason": reason}
 
     with pytest.raises(Rejected) as caught:
         play(one_wei(), bent(opened(), "eth_getTransactionReceipt", reverted))
@@ -115,12 +117,12 @@ def test_quantity(text: str) -> None:
 # --- settling ----------------------------------------------------------------------------------------------------
 
 
-def owed(market: Market, *texts: str, escrow: bool = True) -> list[Owed]:
+def owed(market: Market, *texts: str) -> list[Owed]:
     """What the node is owed for answers to these questions."""
     for number, text in enumerate(texts):
         body = chat_body(text)
         order = Order(ALICE.address, ModelId(bytes.fromhex(str(body["model"])[2:])), body)
-        Hands(market, draw=lambda size, number=number: bytes([number + 1]) * size).run(buy(market.ledger.trust, order))
+        Hands(market, draw=bytes([number + 1]).__mul__).run(buy(market.ledger.trust, order))
     return [Owed(entry.request, entry.answer.receipt) for entry in market.outbox.pending(99)]
 
 

@@ -582,7 +582,7 @@ def test_hostile_headers(text: str) -> None:
     """A payment header that is not base64 of a signed request is malformed."""
 
     async def test(market: Market, http: httpx.AsyncClient) -> None:
-        found = await http.post("/v1/chat/completions", json=CHAT, headers={"paraph-request": text.encode()})  # type: ignore[dict-item]
+        found = await http.post("/v1/chat/completions", json=CHAT, headers={b"paraph-request": text.encode()})
 
         assert (found.status_code, found.json()["error"]["type"]) == (400, "malformed")
 

@@ -158,7 +158,7 @@ def test_expired_request_is_still_answered_from_what_is_kept() -> None:
         await market.service.start(signed, chat_body()).result()
         market.clock.advance(3600_000)
 
-        assert await market.service.start(signed, chat_body()).result()
+        assert (await market.service.start(signed, chat_body()).result()).request == signed
         with pytest.raises(Rejected) as caught:
             market.service.start(
                 market.sign(chat_body(), key=b"late", deadline=market.clock.now_ms() // 1000 - 1), chat_body()
@@ -386,7 +386,7 @@ def test_ledger_that_is_down_fails_what_waits() -> None:
         market.ledger.down = False
 
         assert down.branch == "unavailable"
-        assert await asking(market, chat_body())
+        assert (await asking(market, chat_body())).request == market.sign(chat_body())
 
     run(test)
 
@@ -487,7 +487,7 @@ def test_full_disk_charges_nothing_and_recovers(error: Exception) -> None:
         assert first.branch == "unavailable"
         assert caught.value.code == "node.outbox"
         assert promised == 0
-        assert await asking(market, chat_body())
+        assert (await asking(market, chat_body())).request == market.sign(chat_body())
 
     run(test, store=FullStore)
 

@@ -1,6 +1,7 @@
 """Blobs are their digests: what is read is what was put, or an error."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,11 @@ def test_changed_blob_is_found_out_and_mended(tmp_path: Path) -> None:
     source.write_bytes(b"abc")
     digest = FolderBlobs(tmp_path / "blobs").put(b"abc")
     kept = place(tmp_path / "blobs", digest)
-    for mend in (lambda blobs: blobs.put(b"abc"), lambda blobs: blobs.put_file(source)):
+    mends: list[Callable[[FolderBlobs], bytes]] = [
+        lambda blobs: blobs.put(b"abc"),
+        lambda blobs: blobs.put_file(source),
+    ]
+    for mend in mends:
         kept.chmod(0o600)
         kept.write_bytes(b"abd")
         blobs = FolderBlobs(tmp_path / "blobs")
@@ -81,7 +86,8 @@ def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("shutil.copyfile", full)
     monkeypatch.setattr(Path, "write_bytes", full)
-    for put in (lambda: blobs.put(b"abc"), lambda: blobs.put_file(source)):
+    puts: list[Callable[[], bytes]] = [lambda: blobs.put(b"abc"), lambda: blobs.put_file(source)]
+    for put in puts:
         with pytest.raises(Unavailable) as caught:
             put()
         assert caught.value.code == "blobs.write"

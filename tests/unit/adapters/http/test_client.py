@@ -52,7 +52,7 @@ def reply(content: bytes, status: int = 200) -> Handler:
 def heard() -> Flow[list[Json]]:
     """All events of a stream."""
     yield from ask(Listen(URL, {}))
-    found = []
+    found: list[Json] = []
     while (event := (yield from ask(Hear()))) is not None:
         found.append(event)
     return found
@@ -308,6 +308,9 @@ def test_streams_are_closed(run: Any) -> None:
     first_handler, first = streaming(b"data: {}\n", b"data: {}\n")
     second_handler, second = streaming(b"data: {}\n", b"data: {}\n")
 
+    def handler(request: httpx.Request) -> httpx.Response:
+        return second_handler(request) if first.closed else first_handler(request)
+
     def flow() -> Flow[None]:
         for _ in range(2):
             yield from ask(Listen(URL, {}))
@@ -315,7 +318,7 @@ def test_streams_are_closed(run: Any) -> None:
         raise Rejected("a.b", "enough")
 
     with pytest.raises(Rejected):
-        run(flow(), lambda request: (first_handler if not first.closed else second_handler)(request))
+        run(flow(), handler)
 
     assert (first.closed, second.closed) == (True, True)
 
