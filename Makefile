@@ -102,6 +102,7 @@ bench: $(READY) ## Measure every figure the README states, each beside what it i
 .PHONY: generate
 generate: $(READY) ## Write everything that is generated: interfaces, reference pages, vectors.
 	$(PY) tools/reference.py
+	$(PY) tools/cli_reference.py
 	$(PY) -m vectors.generate
 
 # --- set up ------------------------------------------------------------------------------------------------------
