@@ -135,6 +135,7 @@ class Ledger:
 
     async def serve(self, request: httpx.Request) -> httpx.Response:
         """The RPC as a transport's handler."""
+        await asyncio.sleep(0)  # others go on meanwhile, as they do while a real reply is under way
         if self.down:
             raise httpx.ConnectError("the full node is down")
         asked = json.loads(request.content)
@@ -261,7 +262,8 @@ class Market:
         """An HTTP client of the node."""
         async with httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://node.test") as http:
             yield http
-        await self.service.drain()
+        async with asyncio.timeout(20):
+            await self.service.drain()
 
     async def close(self) -> None:
         """Let the jobs end and close connections."""

@@ -19,7 +19,7 @@ from tests.sim.market import (
     price_of,
     rows_body,
 )
-from tests.support_ledger.world import ALICE, BOB, HOT, OPERATOR, OWNER, person
+from tests.support_ledger.world import ALICE, BOB, CHAIN_ID, HOT, OPERATOR, OWNER, person
 
 from paraph.core.amount import Wei
 from paraph.core.encode import Json, JsonObject, canonical, decode
@@ -431,6 +431,26 @@ def test_shown_chunks_must_be_the_signed_ones(change: Callable[[list[Any]], None
     """Chunks that hang together but are not those that the receipt signs are refused at the end."""
     with pytest.raises(Unverified) as caught:
         streamed(relinked(change))
+
+    assert caught.value.code == "stream.digest"
+
+
+def test_signed_chunks_that_are_not_the_answer() -> None:
+    """A node that signs a chain over chunks which are not its response is refused: what is shown is the answer."""
+
+    def change(chunks: list[Any]) -> None:
+        chunks[0]["chunk"]["text"] = "Yes"
+
+    def sign(events: list[Any]) -> list[Any]:
+        *chunks, last = relinked(change)(events)
+        answer = answer_from_json(last["answer"])
+        receipt = replace(answer.receipt.receipt, stream_digest=bytes.fromhex(chunks[-1]["digest"][2:]))  # type: ignore[arg-type]
+        signature = HOT.sign(receipt.signing_digest(CHAIN_ID))
+        signed = replace(answer, receipt=replace(answer.receipt, receipt=receipt, signature=signature))
+        return [*chunks, {"answer": signed.as_json()}]
+
+    with pytest.raises(Unverified) as caught:
+        streamed(sign)
 
     assert caught.value.code == "stream.digest"
 

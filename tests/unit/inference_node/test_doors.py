@@ -518,7 +518,8 @@ def test_client_that_goes_away_is_charged_for_what_was_made(stream: bool, events
         wire.gone.set()
         await asyncio.sleep(0.02)
         engine.let(2)
-        await serving
+        async with asyncio.timeout(20):
+            await serving
         await market.service.drain()
 
         (entry,) = market.outbox.pending(9)

@@ -197,7 +197,27 @@ def test_ledger_down_settles_later() -> None:
 
 
 def test_heartbeat_and_settlement_do_not_take_one_nonce() -> None:
-    """The hot key's transactions go one after the other, so none takes another's place; a failed beat is no end."""
+    """Of a heartbeat and a settlement begun at the same moment both are included: one waits for the other."""
+
+    async def test() -> None:
+        market = Market()
+        await answered(market, 2)
+        before = market.ledger.chain.next_nonce(HOT.address)
+        settlement = asyncio.ensure_future(market.settler.settle_pending())
+        beating = asyncio.ensure_future(market.settler.heartbeat(3600))
+        assert await settlement == 2
+        await asyncio.sleep(0.1)
+        beating.cancel()
+        await asyncio.gather(beating, return_exceptions=True)
+
+        assert market.ledger.chain.next_nonce(HOT.address) == before + 2
+        await market.close()
+
+    go(test())
+
+
+def test_heartbeat_goes_on_after_a_failure() -> None:
+    """A heartbeat that fails is no end of heartbeats."""
 
     async def test() -> None:
         market = Market()
