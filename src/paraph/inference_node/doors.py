@@ -1,17 +1,17 @@
 """What all doors of the node share: reading the signed request, the shape of errors, and following a job."""
 
-import asyncio
 import base64
 import binascii
 import json
-from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Any, Final, TypeVar
+from collections.abc import AsyncIterator, Callable
+from typing import Final, TypeVar
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response, StreamingResponse
 
-from paraph.adapters.http.server import read_body
+from paraph.adapters.http.openai import error_json
+from paraph.adapters.http.server import read_body, unless_gone
 from paraph.core.encode import Json, JsonObject, as_object, decode
 from paraph.core.errors import Malformed, ParaphError, Rejected, Unavailable
 from paraph.core.ident import to_hex
@@ -46,17 +46,6 @@ def status_of(error: ParaphError) -> int:
     if isinstance(error, Busy):
         return 429
     return STATUS.get(error.code, 503 if isinstance(error, Unavailable) else 400)
-
-
-def error_json(error: ParaphError) -> dict[str, Json]:
-    """An error in OpenAI's form: message, type (our branch), code, and the parameter it names, if any."""
-    named = error.facts.get("parameter") or error.facts.get("parameters")
-    return {
-        "message": error.message,
-        "type": error.branch,
-        "code": error.code,
-        "param": None if named is None else str(named),
-    }
 
 
 def error_response(error: ParaphError, **more: Json) -> Response:
@@ -99,26 +88,7 @@ UNPAID: Final = Rejected(
 
 async def entry_of(request: HttpRequest, job: Job) -> Entry:
     """The job's answer; when the client goes away meanwhile, the job is told so. Raises what the job failed with."""
-    return await _unless_gone(request, job.result())
-
-
-async def _unless_gone(request: HttpRequest, waiting: Coroutine[Any, Any, T]) -> T:
-    """What is waited for, unless the client goes away first. Raises `Unavailable` (`http.gone`) then."""
-    answer = asyncio.ensure_future(waiting)
-    gone = asyncio.ensure_future(_disconnected(request))
-    try:
-        await asyncio.wait((answer, gone), return_when=asyncio.FIRST_COMPLETED)
-        if not answer.done():
-            raise Unavailable("http.gone", "the client went away")
-        return answer.result()
-    finally:
-        answer.cancel()
-        gone.cancel()
-
-
-async def _disconnected(request: HttpRequest) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+    return await unless_gone(request, job.result())
 
 
 async def open_stream(
@@ -141,7 +111,7 @@ async def open_stream(
         What the job fails with before its first chunk: then an error status can still be sent.
     """
     chunks = job.follow()
-    first = await _unless_gone(request, _next(chunks))
+    first = await unless_gone(request, _next(chunks))
 
     async def events() -> AsyncIterator[bytes]:
         link = stream_start(job.request.request.hash())

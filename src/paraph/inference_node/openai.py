@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from paraph.adapters.http import openai
-from paraph.core.encode import Json, JsonObject, as_object, as_text
+from paraph.core.encode import Json, JsonObject, as_text
 from paraph.core.errors import Malformed, ParaphError
 from paraph.core.ident import ModelId, to_hex
 from paraph.flows import effective
@@ -53,7 +53,7 @@ def routes(service: Service) -> list[Route]:
                 asked = await read_json(request)
                 served = service.model(as_text(asked.get("model"), "model", bytes_max=256))
                 body = read(asked, served.model_id)
-                stream, wants_usage = _travel(asked)
+                stream, wants_usage = openai.travel(asked)
                 if body["kind"] == "embeddings":
                     _embeddings_travel(asked, stream=stream)
                 signed = signed_header(request)
@@ -106,21 +106,6 @@ def _whole(name: str, body: JsonObject, asked: JsonObject, entry: Entry) -> dict
     if body["kind"] == "embeddings":
         return openai.embeddings(name, response, str(asked.get("encoding_format", "float")))
     return openai.completion(_id(entry), name, body, response, receipt)
-
-
-def _travel(asked: JsonObject) -> tuple[bool, bool]:
-    """How the answer travels: streamed or not, and with a last event of usage or not. Raises `Malformed`."""
-    stream, options = asked.get("stream"), asked.get("stream_options")
-    if not isinstance(stream, bool | None):
-        raise Malformed("request.parameter", "stream must be true or false", parameter="stream")
-    if options is None:
-        return bool(stream), False
-    found = as_object(options, "stream_options")
-    wants_usage = found.get("include_usage", False)
-    if not stream or found.keys() - {"include_usage"} or not isinstance(wants_usage, bool):
-        sentence = "stream_options goes with stream, and holds include_usage, true or false, and nothing else"
-        raise Malformed("request.parameter", sentence, parameter="stream_options")
-    return True, wants_usage
 
 
 def _embeddings_travel(asked: JsonObject, *, stream: bool) -> None:

@@ -12,10 +12,9 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
 import structlog
@@ -27,7 +26,7 @@ from starlette.routing import Route
 
 from paraph.adapters.http import openai
 from paraph.adapters.http.client import AsyncDriver, Done, Means, Shown
-from paraph.adapters.http.server import read_body
+from paraph.adapters.http.server import read_body, unless_gone
 from paraph.adapters.system import SystemClock, random_bytes
 from paraph.core.amount import format_opg
 from paraph.core.encode import Json, JsonObject, as_object, as_text, decode
@@ -157,14 +156,14 @@ class Proxy:
     def _text(self, kind: str) -> Callable[[HttpRequest], Awaitable[Response]]:
         async def answer(request: HttpRequest) -> Response:
             asked, name, model = await self._asked(request)
-            stream, wants_usage = travel(asked)
+            stream, wants_usage = openai.travel(asked)
             # A stream that is shown only when it verified needs no stream behind it.
             flowing = stream and not self._settings.buffer
             flow = self._orders.openai(kind, model, asked, self._settings.options, stream=flowing)
             events = self._driver.play(flow)
             if flowing:
                 return await self._flowing(request, events, name, kind, wants_usage=wants_usage)
-            bought = await _unless_gone(request, _last(events))
+            bought = await unless_gone(request, _last(events))
             if stream:
                 return _events(self._verified_stream(bought, name, kind, wants_usage=wants_usage))
             response, receipt = bought.response, bought.receipt
@@ -181,7 +180,7 @@ class Proxy:
         if encoding not in ("float", "base64"):
             raise Malformed("request.parameter", "encoding_format must be float or base64", parameter="encoding_format")
         events = self._driver.play(self._orders.openai("embeddings", model, asked, self._settings.options))
-        bought = await _unless_gone(request, _last(events))
+        bought = await unless_gone(request, _last(events))
         return _json(openai.embeddings(name, bought.response, str(encoding)) | {"paraph": await self._summary(bought)})
 
     async def _asked(self, request: HttpRequest) -> tuple[JsonObject, str, str]:
@@ -200,7 +199,7 @@ class Proxy:
         self, request: HttpRequest, events: Events, name: str, kind: str, *, wants_usage: bool
     ) -> Response:
         # What fails before the first piece is still an error with its status.
-        first = await _unless_gone(request, _next(events))
+        first = await unless_gone(request, _next(events))
         answer_id, created = f"paraph-{random_bytes(12).hex()}", int(time.time())
         body: JsonObject = {"kind": kind}
 
@@ -214,7 +213,7 @@ class Proxy:
                     yield part
             except ParaphError as error:
                 log.warning("the stream ends in an error", code=error.code, message=error.message)
-                yield _event({"error": error_json(error)})
+                yield _event({"error": openai.error_json(error)})
             finally:
                 await events.aclose()  # type: ignore[attr-defined]
 
@@ -280,39 +279,13 @@ class Proxy:
 # --- parts -------------------------------------------------------------------------------------------------------
 
 
-def travel(asked: JsonObject) -> tuple[bool, bool]:
-    """How the answer travels: streamed or not, and with a last event of usage or not. Raises `Malformed`."""
-    stream, options = asked.get("stream"), asked.get("stream_options")
-    if not isinstance(stream, bool | None):
-        raise Malformed("request.parameter", "stream must be true or false", parameter="stream")
-    if options is None:
-        return bool(stream), False
-    wants_usage = as_object(options, "stream_options").get("include_usage", False)
-    known = as_object(options, "stream_options").keys() <= {"include_usage"}
-    if not stream or not known or not isinstance(wants_usage, bool):
-        sentence = "stream_options goes with stream, and holds include_usage, true or false, and nothing else"
-        raise Malformed("request.parameter", sentence, parameter="stream_options")
-    return True, wants_usage
-
-
-def error_json(error: ParaphError) -> dict[str, Json]:
-    """An error in OpenAI's form: message, type (our branch), code, and the parameter it names, if any."""
-    named = error.facts.get("parameter") or error.facts.get("parameters")
-    return {
-        "message": error.message,
-        "type": error.branch,
-        "code": error.code,
-        "param": None if named is None else str(named),
-    }
-
-
 def error_response(error: ParaphError) -> Response:
     """The HTTP answer for an error."""
     status = STATUS_BY_CODE.get(error.code, STATUS_BY_BRANCH[error.branch])
     # OpenAI's clients ask again by themselves after 429 and 5xx. A new question is a new payment, and what could be
     # tried again under the same key was: only a full queue is worth it.
     again = "true" if status == 429 else "false"
-    return _json({"error": error_json(error)}, status, {"x-should-retry": again})
+    return _json({"error": openai.error_json(error)}, status, {"x-should-retry": again})
 
 
 def _refuse_strangers(request: HttpRequest) -> None:
@@ -347,27 +320,6 @@ async def _last(events: Events) -> Answer:
                 return Answer(event.value)
     finally:
         await events.aclose()  # type: ignore[attr-defined]
-
-
-async def _unless_gone(request: HttpRequest, work: Any) -> Any:
-    """What `work` gives, unless the client goes away first: then it is cancelled, and costs no more."""
-    answer = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_disconnected(request))
-    try:
-        await asyncio.wait((answer, gone), return_when=asyncio.FIRST_COMPLETED)
-        if not answer.done():
-            raise Unavailable("http.gone", "the client went away")
-        return answer.result()
-    finally:
-        gone.cancel()
-        answer.cancel()
-        with suppress(asyncio.CancelledError, ParaphError):
-            await answer
-
-
-async def _disconnected(request: HttpRequest) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 def _as_chunk(bought: Answer) -> JsonObject:

@@ -11,13 +11,14 @@ import pytest
 from tests.support.build import PAYER, TRUST, build, valid
 
 from paraph.adapters.http.client import Done, Shown
+from paraph.adapters.http.openai import travel
 from paraph.core.encode import Json, JsonObject
 from paraph.core.errors import Malformed, ParaphError, Rejected, Unavailable, Unverified
 from paraph.core.tensor import Tensor
 from paraph.proofs.bundle import Bundle, decode_bundle
 from paraph.proofs.check import verify
 from paraph.sdk.network import Network
-from paraph.sdk.proxy import Proxy, Settings, travel
+from paraph.sdk.proxy import Proxy, Settings
 
 LIE = Unverified((("receipt.digests", "not what the receipt signs"),))
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}

@@ -3,8 +3,35 @@
 import base64
 import struct
 
-from paraph.core.encode import Json, JsonObject
+from paraph.core.encode import Json, JsonObject, as_object
+from paraph.core.errors import Malformed, ParaphError
 from paraph.proofs.receipt import Receipt
+
+
+def travel(asked: JsonObject) -> tuple[bool, bool]:
+    """How the answer travels: streamed or not, and with a last event of usage or not. Raises `Malformed`."""
+    stream, options = asked.get("stream"), asked.get("stream_options")
+    if not isinstance(stream, bool | None):
+        raise Malformed("request.parameter", "stream must be true or false", parameter="stream")
+    if options is None:
+        return bool(stream), False
+    found = as_object(options, "stream_options")
+    wants_usage = found.get("include_usage", False)
+    if not stream or found.keys() - {"include_usage"} or not isinstance(wants_usage, bool):
+        sentence = "stream_options goes with stream, and holds include_usage, true or false, and nothing else"
+        raise Malformed("request.parameter", sentence, parameter="stream_options")
+    return True, wants_usage
+
+
+def error_json(error: ParaphError) -> dict[str, Json]:
+    """An error in OpenAI's form: message, type (our branch), code, and the parameter it names, if any."""
+    named = error.facts.get("parameter") or error.facts.get("parameters")
+    return {
+        "message": error.message,
+        "type": error.branch,
+        "code": error.code,
+        "param": None if named is None else str(named),
+    }
 
 
 def completion(answer_id: str, model: str, body: JsonObject, response: JsonObject, receipt: Receipt) -> dict[str, Json]:

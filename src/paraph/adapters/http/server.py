@@ -6,7 +6,7 @@ Started and stopped inside a running event loop, so that a house can serve besid
 import asyncio
 import socket
 from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeVar
 
 import uvicorn
@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from paraph.core.errors import Unavailable
+from paraph.core.errors import ParaphError, Unavailable
 
 HEAD_BYTES_MAX: Final = 64 * 1024
 """A request line with its headers: wallets send under 2 kB, a payment header under 8."""
@@ -110,6 +110,31 @@ async def read_body(request: Request, bytes_max: int) -> bytes:
     except ClientDisconnect as error:
         raise HTTPException(400, "the client left before the end of its body") from error
     return bytes(body)
+
+
+async def unless_gone(request: Request, waiting: Coroutine[Any, Any, T]) -> T:
+    """What is waited for, unless the client goes away first: then it is cancelled.
+
+    Raises:
+        Unavailable: `http.gone`: the client went away.
+    """
+    answer = asyncio.ensure_future(waiting)
+    gone = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait((answer, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
+            raise Unavailable("http.gone", "the client went away")
+        return answer.result()
+    finally:
+        gone.cancel()
+        answer.cancel()
+        with suppress(asyncio.CancelledError, ParaphError):
+            await answer
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
