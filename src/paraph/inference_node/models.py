@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from paraph.adapters.blobs.folder import FolderBlobs, hash_file
 from paraph.adapters.engines.open import find_model, open_tensor_engine, open_text_engine
+from paraph.adapters.engines.openai_upstream import Upstream, open_upstream
 from paraph.core.errors import Rejected, Unavailable
 from paraph.core.ident import Digest, ModelId, to_hex
 from paraph.flows.ports import TensorEngine, TextEngine
@@ -103,3 +104,14 @@ async def open_model(blobs: FolderBlobs, manifest: Manifest, work: Path, *, slot
         return Served(model_id, manifest, text, slots)
     tensor = await open_tensor_engine(find_model(folder, "onnx"))
     return Served(model_id, manifest, tensor, 1)
+
+
+async def open_elsewhere(upstream: Upstream, manifest: Manifest, *, slots: int) -> Served:
+    """A language model that another server runs; its files are not needed here.
+
+    Raises:
+        Rejected: `request.kind` for a tensor model, and as `open_upstream` does. Unavailable: as `open_upstream` does.
+    """
+    if manifest.kind != "text":
+        raise Rejected("request.kind", f"{manifest.name} takes tensors; an upstream server serves language models only")
+    return Served(manifest.model_id(), manifest, await open_upstream(upstream), slots)

@@ -19,10 +19,11 @@ from paraph.flows.serve import Identity
 from paraph.inference_node import inference_protocol, native, openai
 from paraph.inference_node.config import Config
 from paraph.inference_node.ledger import LedgerView
-from paraph.inference_node.models import Served, open_model
+from paraph.inference_node.models import Served, open_elsewhere, open_model
 from paraph.inference_node.outbox import Outbox
 from paraph.inference_node.service import Service
 from paraph.inference_node.settler import Settler
+from paraph.inference_node.upstreams import read_upstreams
 
 log = structlog.get_logger("paraph.node")
 
@@ -56,10 +57,14 @@ class InferenceNode:
         """
         config = self.config
         blobs = FolderBlobs(config.home / "blobs")
+        upstreams = read_upstreams(config.home)
         for manifest in config.manifests:
-            served = await open_model(
-                blobs, manifest, config.home / "models", slots=config.slots, threads=config.threads
-            )
+            if manifest.name in upstreams:
+                served = await open_elsewhere(upstreams[manifest.name], manifest, slots=config.slots)
+            else:
+                served = await open_model(
+                    blobs, manifest, config.home / "models", slots=config.slots, threads=config.threads
+                )
             self._models[served.model_id] = served
             log.info("model ready", name=manifest.name, id=served.model_id.hex(), engine=served.engine.profile.engine)
         self._store = LmdbStore(config.home / "outbox")

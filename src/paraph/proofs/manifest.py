@@ -39,7 +39,7 @@ class Manifest:
         name: for people.
         kind: `text` (a language model) or `tensor` (any tensors to tensors).
         batch_class: `invariant` when a probe showed that sharing a batch changes no bit, else `single`.
-        files: in order of path; the first `.gguf` or `.onnx` is what runs.
+        files: in order of path; the one `.gguf` or `.onnx` file among them is what runs.
     """
 
     name: str
