@@ -17,7 +17,6 @@ from paraph.flows import effective, registry
 from paraph.flows.effect import Draw, Flow, Hear, Listen, Now, Post, Rpc, Show, Sign, Wait, ask
 from paraph.flows.registry import Offer, Snapshot
 from paraph.flows.serve import merge_tool_calls
-from paraph.ledger.rooms.nodes.types import Node
 from paraph.proofs.bundle import Answer, Bundle, Chain, Settled, answer_from_json, settled_from_json
 from paraph.proofs.check import verify
 from paraph.proofs.policy import Trust
@@ -56,11 +55,40 @@ class Order:
     stream: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A signed request that went to a node: all that asking again needs."""
+
+    order: Order
+    signed: SignedRequest
+    endpoint: str
+
+
+class Unanswered(Unavailable):
+    """A signed request went out and no answer came back: it may have been answered, and may be settled.
+
+    `ask_again` sends the very same request; the node returns the answer it kept, and the payer is debited once. A new
+    request instead would be a new payment.
+
+    Args:
+        cause: what failed.
+        asked: the request, to ask again with.
+    """
+
+    def __init__(self, cause: Unavailable, asked: Asked) -> None:
+        super().__init__(cause.code, cause.message, **cause.facts)
+        self.cause: Final = cause
+        self.asked: Final = asked
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Unanswered, (self.cause, self.asked))
+
+
 def buy(trust: Trust, order: Order) -> Flow[Verified[Bundle]]:
     """One verified answer.
 
     Raises:
-        Rejected, Malformed: what the registry or every node refuses. Unavailable: a node could not be reached, and no
+        Rejected, Malformed: what the registry or every node refuses. Unanswered: a node could not be reached, and no
             other answered. Unverified: the answer does not verify; it is not returned.
     """
     found = yield from registry.offer(trust, order.model_id)
@@ -70,20 +98,27 @@ def buy(trust: Trust, order: Order) -> Flow[Verified[Bundle]]:
     key = RequestKey((yield from ask(Draw(32))))
     failures: list[ParaphError] = []
     for address, node in candidates:
-        signed = yield from _sign(trust, order, found, key, address)
+        asked = Asked(order, (yield from _sign(trust, order, found, key, address)), node.endpoint)
         shown: list[JsonObject] = []
         try:
-            answer = yield from _send(order, signed, node, shown)
-        except (Unavailable, Rejected, Malformed) as error:
+            answer = yield from _send(asked, shown)
+        except (Unanswered, Rejected, Malformed) as error:
             # Another node would tell another story: what was shown must stay the beginning of what is returned.
             if shown:
                 raise
             # Asked elsewhere under the same key: whichever answer is settled first, the payer is debited once.
             failures.append(error)
             continue
-        return (yield from _verified(trust, order, signed, answer))
+        return (yield from _verified(trust, asked, answer))
     # One that could not be reached may have answered: then asking again is what to do, not changing the request.
     raise next((each for each in failures if isinstance(each, Unavailable)), failures[0])
+
+
+def ask_again(trust: Trust, asked: Asked) -> Flow[Verified[Bundle]]:
+    """The answer to a request that was signed before, whole. Raises as `buy` does."""
+    whole = replace(asked, order=replace(asked.order, stream=False))
+    answer = yield from _send(whole, [])
+    return (yield from _verified(trust, whole, answer))
 
 
 def price_cap(found: Offer, body: JsonObject) -> Wei:
@@ -112,9 +147,10 @@ def _sign(trust: Trust, order: Order, found: Offer, key: RequestKey, node: Addre
     return SignedRequest(trust.chain_id, request, signature)
 
 
-def _send(order: Order, signed: SignedRequest, node: Node, shown: list[JsonObject]) -> Flow[Answer]:
+def _send(asked: Asked, shown: list[JsonObject]) -> Flow[Answer]:
+    order, signed = asked.order, asked.signed
     message: dict[str, Json] = {"request": signed.as_json(), "body": order.body, "stream": order.stream}
-    url = node.endpoint.rstrip("/") + ANSWER_PATH
+    url = asked.endpoint.rstrip("/") + ANSWER_PATH
     left = TRIES
     while True:
         left -= 1
@@ -124,9 +160,9 @@ def _send(order: Order, signed: SignedRequest, node: Node, shown: list[JsonObjec
             answer = answer_from_json((yield from ask(Post(url, message | {"stream": False}))))
             yield from _show_rest(answer, "".join(str(chunk["text"]) for chunk in shown))
             return answer
-        except Unavailable:
+        except Unavailable as error:
             if left == 0:
-                raise
+                raise Unanswered(error, asked) from error
             yield from ask(Wait(200))
 
 
@@ -183,7 +219,7 @@ def _show_rest(answer: Answer, shown: str) -> Flow[None]:
         yield from ask(Show({"text": text[len(shown) :]}))
 
 
-def _verified(trust: Trust, order: Order, signed: SignedRequest, answer: Answer) -> Flow[Verified[Bundle]]:
+def _verified(trust: Trust, asked: Asked, answer: Answer) -> Flow[Verified[Bundle]]:
     receipt = answer.receipt.receipt
     left = TRIES
     while True:
@@ -192,11 +228,12 @@ def _verified(trust: Trust, order: Order, signed: SignedRequest, answer: Answer)
             snapshot = yield from _records(trust, receipt)
             # The node may know a newer block than the server that was asked.
             if left == 0 or receipt.height <= snapshot.header.header.height:
-                return verify(Bundle(signed, order.body, answer, _chain(snapshot, receipt, None)), trust)
-        except Unavailable:
+                bundle = Bundle(asked.signed, asked.order.body, answer, _chain(snapshot, receipt, None))
+                return verify(bundle, trust)
+        except Unavailable as error:
             # The answer is here, and paid for: worth another try.
             if left == 0:
-                raise
+                raise Unanswered(error, asked) from error
         yield from ask(Wait(200))
 
 

@@ -5,9 +5,20 @@ return an `Answer` that verified, or raise; `Answer.save` writes the file that `
 """
 
 from paraph.adapters.keys.keystore import load_key
+from paraph.flows.buy import Unanswered
 from paraph.sdk.answer import Answer
 from paraph.sdk.client import AsyncClient, Client
 from paraph.sdk.network import Network, load_network
 from paraph.sdk.stream import AsyncStream, Stream
 
-__all__ = ["Answer", "AsyncClient", "AsyncStream", "Client", "Network", "Stream", "load_key", "load_network"]
+__all__ = [
+    "Answer",
+    "AsyncClient",
+    "AsyncStream",
+    "Client",
+    "Network",
+    "Stream",
+    "Unanswered",
+    "load_key",
+    "load_network",
+]

@@ -2,7 +2,8 @@
 
 Answering methods take `model` (registered name, or id as hex) and the options of `sdk/options.py` by name.
 They raise `Unverified` when an answer does not verify, `Rejected` for what the network refuses, `Unavailable` when
-nobody could be reached, `Malformed` for arguments or replies that are not what they should be.
+nobody could be reached, `Malformed` for arguments or replies that are not what they should be. When a request had gone
+out and its answer did not come back it is `Unanswered`: give it to `again`, which pays no second time.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from paraph.core.amount import Wei
 from paraph.core.ident import Address, ModelId
 from paraph.core.keys import PrivateKey
 from paraph.flows import registry
+from paraph.flows.buy import Unanswered
 from paraph.flows.registry import Offer
 from paraph.flows.transact import Sent
 from paraph.ledger.contract import Contract
@@ -88,6 +90,10 @@ class Client:
     ) -> Answer:
         """Run a tensor model on named numpy arrays, nested lists or `Tensor`s. `outputs` empty means all."""
         return Answer(self._driver.run(self._orders.infer(model, inputs, outputs, options)))
+
+    def again(self, lost: Unanswered) -> Answer:
+        """The answer that did not come back, asked for by the same signed request: debited once, however often."""
+        return Answer(self._driver.run(self._orders.again(lost)))
 
     def settled(self, answer: Answer, patience_s: float = 30) -> Answer:
         """The same answer with the proof of its settlement. Raises `Unavailable` if it takes longer."""
@@ -179,6 +185,10 @@ class AsyncClient:
     ) -> Answer:
         """See `Client.infer`."""
         return Answer(await self._driver.run(self._orders.infer(model, inputs, outputs, options)))
+
+    async def again(self, lost: Unanswered) -> Answer:
+        """See `Client.again`."""
+        return Answer(await self._driver.run(self._orders.again(lost)))
 
     async def settled(self, answer: Answer, patience_s: float = 30) -> Answer:
         """See `Client.settled`."""

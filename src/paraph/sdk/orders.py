@@ -11,7 +11,7 @@ from paraph.core.errors import Rejected
 from paraph.core.ident import Address, ModelId
 from paraph.core.tensor import Tensor
 from paraph.flows import effective, registry
-from paraph.flows.buy import Order, await_settled, buy
+from paraph.flows.buy import Order, Unanswered, ask_again, await_settled, buy
 from paraph.flows.effect import Draw, Flow, ask
 from paraph.flows.registry import Offer
 from paraph.flows.transact import Sent, transact
@@ -72,6 +72,10 @@ class Orders:
             model_id = yield from registry.find_model(self.trust, model)
             return (yield from buy(self.trust, self._order(model_id, effective.embeddings(asked, model_id), options)))
         return (yield from self._text(kind, model, asked, options, stream=stream))
+
+    def again(self, lost: Unanswered) -> Bought:
+        """The answer to a request that went out before, under the same signature."""
+        return ask_again(self.trust, lost.asked)
 
     def settled(self, bundle: Bundle, patience_s: float) -> Bought:
         """The bundle with the proof of its settlement."""

@@ -1,5 +1,6 @@
 """Buying: what a client does with good answers, failing nodes, and servers that lie."""
 
+import pickle
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -26,7 +27,7 @@ from paraph.core.encode import Json, JsonObject, canonical, decode
 from paraph.core.errors import Malformed, ParaphError, Rejected, Unavailable, Unverified
 from paraph.core.ident import ModelId, to_hex
 from paraph.core.limits import JSON_BYTES_MAX
-from paraph.flows.buy import Order, await_settled, buy, gathered, price_cap, prove_settled
+from paraph.flows.buy import Order, Unanswered, ask_again, await_settled, buy, gathered, price_cap, prove_settled
 from paraph.flows.effect import Effect, Hear, Listen, Post, Rpc, Show, Wait
 from paraph.flows.registry import offer
 from paraph.proofs.bundle import Bundle, answer_from_json
@@ -182,6 +183,33 @@ def test_no_node_answers() -> None:
 
     with pytest.raises(Unavailable):
         play(buy(first.ledger.trust, order(chat_body())), Bent(hands, bend))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_lost_answer_is_had_again(stream: bool) -> None:
+    """What did not come back is asked for again by the very same signed request: one answer, one debit."""
+    market = Market()
+    hands = Hands(market)
+    lose = Bent(hands, _lost)
+    with pytest.raises(Unanswered) as caught:
+        play(buy(market.ledger.trust, order(chat_body(), stream=stream)), lose)
+    lost = pickle.loads(pickle.dumps(caught.value))
+
+    found = hands.run(ask_again(market.ledger.trust, lost.asked))
+    settled(market)
+
+    assert lost.code == "http.unreachable"
+    assert found.thing.request == caught.value.asked.signed
+    assert len(market.outbox.pending(10)) == 0
+    with pytest.raises(Unanswered):
+        play(ask_again(market.ledger.trust, lost.asked), lose)
+
+
+def _lost(effect: Effect[Any], reply: Any) -> Any:
+    """Every reply of a node is lost after the node has answered."""
+    if isinstance(effect, Post | Listen):
+        raise Unavailable("http.unreachable", "the reply is lost")
+    return reply
 
 
 def test_named_node_only() -> None:
