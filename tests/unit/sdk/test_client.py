@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy
 import pytest
-from tests.sim.market import TENSOR, TENSOR_ID, TEXT, TEXT_ID, Hands, Market, go, price_of
+from tests.sim.market import TENSOR, TENSOR_ID, TEXT, TEXT_ID, Hands, Market, endpoint_of, go, price_of
 from tests.support_ledger.world import ALICE, BOB, OPERATOR, OPG, OWNER
 
 from paraph.adapters.http.client import Done, Shown
@@ -22,7 +22,7 @@ from paraph.flows.effect import Flow, Hear, Post, Show
 from paraph.ledger.rooms.escrow.calls import CONTRACT as ESCROW
 from paraph.proofs.bundle import decode_bundle
 from paraph.proofs.check import judge
-from paraph.sdk import Answer, AsyncClient, AsyncStream, Client, Network, Stream
+from paraph.sdk import Answer, AsyncClient, AsyncStream, Client, Network, Stream, Unanswered
 from paraph.sdk.network import FILE_BYTES_MAX, load_network
 
 ROWS = {"x": [[1.0, 2.0, 3.0, 4.0]]}
@@ -195,6 +195,21 @@ def test_settlement_that_does_not_come() -> None:
         client.settled(client.infer(TENSOR.name, ROWS), 0.2)
 
     assert caught.value.code == "settlement.pending"
+
+
+def test_lost_answer_is_had_again() -> None:
+    """A node that went away and came back gives the answer to the same signed request; a new key is not drawn."""
+    client = client_of(market := Market())
+    hands = client._driver.hands  # type: ignore[attr-defined]
+    hands.dead.add(endpoint_of(market.operator))
+    with pytest.raises(Unanswered) as caught:
+        client.chat(TEXT.name, "say it", max_tokens=2)
+    hands.dead.clear()
+
+    answer = client.again(caught.value)
+
+    assert answer.verdict.verified
+    assert answer.receipt.request_key == caught.value.asked.signed.request.key
 
 
 def test_registry_and_wallet() -> None:
