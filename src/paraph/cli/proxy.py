@@ -56,7 +56,8 @@ def proxy(
 ) -> None:
     """A local OpenAI API: any stock client asks it, and it signs, pays and verifies.
 
-    An answer that does not verify is an error, never text. Stop it with Ctrl-C.
+    A whole answer that does not verify is an error, never text. A streamed one passes as it comes and ends in an error
+    if it does not verify; --buffer verifies before the first byte. Stop it with Ctrl-C.
     """
     with needs("http"):
         from paraph.adapters.http.logs import configure_logs

@@ -22,8 +22,8 @@ from paraph.ledger.rooms.settlement.calls import CONTRACT
 from paraph.proofs.receipt import SignedReceipt
 from paraph.proofs.request import SignedRequest
 
-WAIT_CODES: Final = ("escrow.empty",)
-"""Refusals that may pass: the payer can deposit until the settle window closes."""
+WAIT_CODES: Final = ("escrow.empty", "settlement.future")
+"""Refusals that pass: a payer may deposit until the settle window closes; time catches up with a clock ahead of it."""
 
 
 @dataclass(frozen=True, slots=True)

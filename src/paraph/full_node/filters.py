@@ -16,7 +16,7 @@ FILTERS_MAX: Final = 1_000
 """Open filters, of all clients together."""
 IDLE_MS_MAX: Final = 5 * 60 * 1000
 """A filter that nobody asked for so long is closed, as in geth."""
-STEP_BLOCKS_MAX: Final = 1_000
+STEP_BLOCKS_MAX: Final = 100
 """Blocks that one poll looks at; the rest comes with the next."""
 HASHES_MAX: Final = 5_000
 """Pending transactions kept for one poll: as many as may wait."""

@@ -107,6 +107,9 @@ class Settler:
                     await self._driver.run(self._beat())
             except ParaphError as error:
                 log.warning("heartbeat failed", code=error.code, reason=error.message)
+            except Exception:
+                # As in `run`: a node that stops saying that it lives must not do so silently.
+                log.exception("heartbeat failed")
             await asyncio.sleep(every_s)
 
     def _beat(self) -> Flow[Sent]:

@@ -273,10 +273,11 @@ def _not_checked(bundle: Bundle, trust: Trust) -> Iterator[str]:
     yield "that the node's machine ran this model: the signature layer proves who answered, not what computed"
     if bundle.answer.given is not None:
         yield "that the chat template turned the messages into the given text (`paraph receipt replay` does)"
+    yield "that the units counted are those of the text or tensors shown, and of the kind asked for: the node's word"
     if bundle.answer.profile.bit_exact != "yes":
         yield "whether the answer can be computed again: its engine promises no equal bits"
     if bundle.answer.receipt.receipt.stream_digest != NO_STREAM:
-        yield "the order of the streamed pieces: whoever read the stream checked it; the file holds the whole"
+        yield "the order of the pieces, if it was streamed: its reader checked it; the file holds the whole"
     if bundle.chain.settled is None:
         yield "settlement: neither the debit is shown nor that the price schedule was in force; the ledger checks both"
     yield "that the block producer signed no second chain: a solo network trusts its one producer"

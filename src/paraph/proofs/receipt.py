@@ -47,7 +47,7 @@ class Receipt:
         signer: the hot key that signs, registered for the node.
         given_digest: every byte the model was given: rendered text and token ids, or tensors.
         response_digest: the whole response: content or tensors, tool calls, token ids, usage, finish reason.
-        stream_digest: the last link of the chain over streamed chunks; zero when not streamed.
+        stream_digest: the last link of the chain over streamed chunks; zero for tensors and embeddings.
         profile_digest: the engine profile, so that the answer can be computed again.
         sources_root: Merkle root of outside data used; zero for none.
         evidence_digest: the layer's evidence.

@@ -1,5 +1,7 @@
 """A verified answer, as callers use it. One exists only for a bundle that verified."""
 
+import os
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,11 +95,19 @@ class Answer:
         return self.bundle.chain.settled is not None
 
     def save(self, path: Path | str) -> None:
-        """Write the bundle, which `paraph verify` checks with no network. Raises `Unavailable` (`file.write`)."""
+        """Write the bundle, which `paraph verify` checks with no network; readable by its owner alone.
+
+        Raises:
+            Unavailable: `file.write`; what stood at `path` is still there.
+        """
         target = Path(path)
-        temporary = target.with_name(f".{target.name}.part")
+        temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}")
         try:
-            temporary.write_bytes(self.bundle.encode() + b"\n")
+            # It holds the whole conversation. O_EXCL: a file or link planted under the name is not written through.
+            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "wb") as file:
+                file.write(self.bundle.encode() + b"\n")
             temporary.replace(target)
         except OSError as error:
+            temporary.unlink(missing_ok=True)
             raise Unavailable("file.write", f"{path} cannot be written: {error.strerror}") from error

@@ -1,8 +1,8 @@
 """A local OpenAI API: any stock client asks it, and it signs, pays and verifies on its behalf.
 
-An answer that does not verify is an error (502 with its code), never text. In a stream the text passes as it comes, and
-one that does not verify ends in an error event, with no finish reason and no [DONE]; `buffer` verifies before the
-first byte instead.
+A whole answer that does not verify is an error (502 with its code), never text. In a stream the text passes as it
+comes, and one that does not verify ends in an error event, with no finish reason and no [DONE]; `buffer` verifies
+before the first byte instead.
 
 Whoever reaches the proxy spends the payer's escrow. So it listens on the loopback address, answers only to the name of
 this machine, and refuses what a web page sends: a page in a browser could otherwise buy answers by a plain form.

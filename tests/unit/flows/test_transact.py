@@ -200,13 +200,14 @@ def test_hidden_events_settle_nothing() -> None:
     assert found == ()
 
 
-def test_escrow_taken_by_another_node_is_waited_for() -> None:
-    """When another node was faster with the payer's last escrow, the receipt waits for a deposit and then settles."""
+@pytest.mark.parametrize("code", ["escrow.empty", "settlement.future"])
+def test_what_passes_is_waited_for(code: str) -> None:
+    """An escrow that another node emptied may be filled, and a clock ahead is caught up with: the receipt waits."""
     market = Market()
     due = owed(market, "one")
     ledger = market.ledger
     real = local(ledger, HOT)
-    refused = "escrow.empty: the payer's escrow holds nothing"
+    refused = f"{code}: not now"
 
     def emptied(reply: Any) -> Any:
         topics, data = rules.REFUSED.log(

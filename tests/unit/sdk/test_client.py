@@ -187,6 +187,22 @@ def test_saved_answer_verifies(tmp_path: Path) -> None:
     assert caught.value.code == "file.write"
 
 
+def test_saved_answer_is_its_owners(tmp_path: Path) -> None:
+    """A saved answer is readable by its owner alone, and is not written through a link; failing leaves nothing."""
+    answer = client_of(Market()).chat(TEXT.name, "say it", max_tokens=2)
+    other = tmp_path / "other"
+    other.write_text("mine")
+    (tmp_path / "a.json").symlink_to(other)
+
+    answer.save(tmp_path / "a.json")
+
+    assert (tmp_path / "a.json").stat().st_mode & 0o777 == 0o600
+    assert other.read_text() == "mine"
+    with pytest.raises(Unavailable):
+        answer.save(tmp_path / "nowhere" / "a.json")
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["a.json", "other"]
+
+
 def test_settlement_that_does_not_come() -> None:
     """Waiting for a settlement ends with the patience."""
     client = client_of(Market())

@@ -12,10 +12,12 @@ import structlog
 def configure_logs() -> None:
     """Set up logging for a process. Called once, at its door."""
     terminal = sys.stderr.isatty()
+    # Tracebacks without their variables: those hold keys, passwords and what people asked.
+    traceback = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
     rendered: list[structlog.typing.Processor] = (
-        [structlog.dev.ConsoleRenderer()]
+        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
         if terminal
-        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        else [structlog.processors.ExceptionRenderer(traceback), structlog.processors.JSONRenderer()]
     )
     structlog.configure(
         processors=[

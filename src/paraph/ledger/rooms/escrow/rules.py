@@ -1,7 +1,8 @@
 """Depositing, asking back, withdrawing after the delay, and being debited by a signed request.
 
 Money asked back stays debitable until it is withdrawn, and the delay is longer than any accepted request can live:
-so a withdrawal never wins a race against a settlement.
+so a withdrawal never wins a race against a settlement. Another settlement can: one escrow may be promised to several
+nodes, and who settles first is paid first.
 """
 
 from paraph.core import abi
