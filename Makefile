@@ -50,10 +50,8 @@ test-python: $(READY)
 # The vectors are read a second time by code that shares nothing with ours: JavaScript, the noble libraries.
 .PHONY: test-vectors
 test-vectors:
-	@if [ ! -f vectors/verify-js/package.json ]; then \
-	  echo "vectors: there is no second verifier in vectors/verify-js; NOT CHECKED"; \
-	elif ! command -v node >/dev/null || ! command -v npm >/dev/null; then \
-	  echo "vectors: node and npm are not installed, so the second verifier did not run; NOT CHECKED"; \
+	@if ! command -v node >/dev/null || ! command -v npm >/dev/null; then \
+	  echo "vectors: node and npm are not installed, so the second verifier did not run; NOT CHECKED"; [ -z "$${CI:-}" ]; \
 	else \
 	  cd vectors/verify-js && npm ci --silent --no-audit --no-fund && npm test --silent; \
 	fi
