@@ -19,8 +19,10 @@ from paraph.ledger.rooms.accounts.keys import BALANCES
 from paraph.ledger.rooms.escrow.keys import ACCOUNTS
 from paraph.ledger.rooms.escrow.types import EMPTY, Account
 from paraph.ledger.rooms.models.keys import LIST as MODELS
+from paraph.ledger.rooms.models.keys import MODELS as MODEL_RECORDS
 from paraph.ledger.rooms.nodes.keys import LIST, NODES
 from paraph.ledger.rooms.nodes.types import Node
+from paraph.ledger.state import Listing
 from paraph.proofs.bundle import Proved
 from paraph.proofs.header import SignedHeader, header_from_json
 from paraph.proofs.policy import Trust
@@ -101,19 +103,26 @@ def offer(trust: Trust, model_id: ModelId) -> Flow[Offer]:
 
 def nodes(trust: Trust) -> Flow[dict[Address, Node]]:
     """Every registered node that has not left, by operator account."""
-    count_key = LIST.prefix + b"count"
+    found = yield from _listed(trust, LIST, NODES.prefix, Node)
+    return {Address(operator): node for operator, node in found.items() if not node.leaving_s}
+
+
+def _listed(trust: Trust, listing: Listing, prefix: bytes, kind: type[R]) -> Flow[dict[bytes, R]]:
+    """Every record that a listing names, in its order, by name; the records stand under `prefix`."""
+    count_key = listing.prefix + b"count"
     counted = (yield from read(trust, count_key)).values.get(count_key)
     count = int.from_bytes(counted.value, "big") if counted else 0
-    found: dict[Address, Node] = {}
+    found: dict[bytes, R] = {}
     for start in range(0, count, PAGE_MAX // 2):
-        places = [LIST.prefix + index.to_bytes(8, "big") for index in range(start, min(start + PAGE_MAX // 2, count))]
+        stop = min(start + PAGE_MAX // 2, count)
+        places = [listing.prefix + index.to_bytes(8, "big") for index in range(start, stop)]
         listed = yield from read(trust, *places)
-        operators = [Address(listed.values[place].value) for place in places if place in listed.values]
-        records = yield from read(trust, *(NODES.prefix + operator for operator in operators))
-        for operator in operators:
-            node = records.record(NODES.prefix + operator, Node)
-            if node is not None and not node.leaving_s:
-                found[operator] = node
+        names = [listed.values[place].value for place in places if place in listed.values]
+        records = yield from read(trust, *(prefix + name for name in names))
+        for name in names:
+            record = records.record(prefix + name, kind)
+            if record is not None:
+                found[name] = record
     return found
 
 
@@ -136,20 +145,8 @@ def serving(trust: Trust, model_id: ModelId, wanted: Address | None) -> Flow[tup
 
 def models(trust: Trust) -> Flow[dict[ModelId, Model]]:
     """Every registered model."""
-    count_key = MODELS.prefix + b"count"
-    counted = (yield from read(trust, count_key)).values.get(count_key)
-    count = int.from_bytes(counted.value, "big") if counted else 0
-    found: dict[ModelId, Model] = {}
-    for start in range(0, count, PAGE_MAX // 2):
-        places = [MODELS.prefix + index.to_bytes(8, "big") for index in range(start, min(start + PAGE_MAX // 2, count))]
-        listed = yield from read(trust, *places)
-        ids = [ModelId(listed.values[place].value) for place in places if place in listed.values]
-        records = yield from read(trust, *(model_key(model_id) for model_id in ids))
-        for model_id in ids:
-            record = records.record(model_key(model_id), Model)
-            if record is not None:
-                found[model_id] = record
-    return found
+    found = yield from _listed(trust, MODELS, MODEL_RECORDS.prefix, Model)
+    return {ModelId(model_id): model for model_id, model in found.items()}
 
 
 def find_model(trust: Trust, name: str) -> Flow[ModelId]:

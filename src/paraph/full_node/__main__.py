@@ -4,14 +4,11 @@ It prints one line of JSON with its URL when it is ready, logs to standard error
 """
 
 import argparse
-import asyncio
-import json
-import signal
 import sys
 from pathlib import Path
 
 from paraph.adapters.http.logs import configure_logs
-from paraph.adapters.http.server import run
+from paraph.adapters.http.server import run, serve
 from paraph.adapters.keys.keystore import load_key
 from paraph.core.errors import Malformed, ParaphError
 from paraph.full_node.node import FullNode
@@ -41,16 +38,7 @@ async def _serve(home: Path, host: str, port: int, interval_s: float) -> None:
     genesis = decode_genesis((home / GENESIS).read_bytes())
     producer = load_key(home / KEY, _password(home / PASSWORD))
     node = FullNode(home, genesis, producer, host, port, interval_s)
-    stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    try:
-        url = await node.start()
-        sys.stdout.write(json.dumps({"url": url}) + "\n")
-        sys.stdout.flush()
-        await stopping.wait()
-    finally:
-        await node.stop()
+    await serve(node)
 
 
 def _password(path: Path) -> str:

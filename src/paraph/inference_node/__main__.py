@@ -4,14 +4,11 @@ It prints one line of JSON with its URL when it is ready, logs to standard error
 """
 
 import argparse
-import asyncio
-import json
-import signal
 import sys
 from pathlib import Path
 
 from paraph.adapters.http.logs import configure_logs
-from paraph.adapters.http.server import run
+from paraph.adapters.http.server import run, serve
 from paraph.adapters.keys.keystore import load_key
 from paraph.core.errors import ParaphError
 from paraph.inference_node.config import KEY, PASSWORD, read_config
@@ -35,16 +32,7 @@ def main() -> int:
 async def _serve(home: Path) -> None:
     config = read_config(home)
     node = InferenceNode(config, load_key(home / KEY, (home / PASSWORD).read_text().strip()))
-    stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    try:
-        url = await node.start()
-        sys.stdout.write(json.dumps({"url": url}) + "\n")
-        sys.stdout.flush()
-        await stopping.wait()
-    finally:
-        await node.stop()
+    await serve(node)
 
 
 if __name__ == "__main__":

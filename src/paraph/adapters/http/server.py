@@ -4,10 +4,13 @@ Started and stopped inside a running event loop, so that a house can serve besid
 """
 
 import asyncio
+import json
+import signal
 import socket
+import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import uvicorn
 from starlette.exceptions import HTTPException
@@ -141,6 +144,28 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     """Run a program's main coroutine, on uvloop where it is installed."""
     with asyncio.Runner(loop_factory=uvicorn.Config(_no_app).get_loop_factory()) as runner:
         return runner.run(main)
+
+
+class Served(Protocol):
+    """A house that can be started, giving its base URL, and stopped."""
+
+    async def start(self) -> str: ...
+
+    async def stop(self) -> None: ...
+
+
+async def serve(house: Served) -> None:
+    """Run a house as a program: say its URL in a line of JSON, and stop it gracefully at SIGTERM or SIGINT."""
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    try:
+        url = await house.start()
+        sys.stdout.write(json.dumps({"url": url}) + "\n")
+        sys.stdout.flush()
+        await stopping.wait()
+    finally:
+        await house.stop()
 
 
 def _too_large(bytes_max: int) -> HTTPException:
