@@ -9,8 +9,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
+from paraph.core.abi_word import KINDS, WORD, Word, word_of
 from paraph.core.digest import keccak256
 from paraph.core.errors import Malformed, must
 
@@ -18,8 +19,6 @@ Value: TypeAlias = Any
 """int, bool, bytes, str, or a tuple of values: what an ABI type holds."""
 
 Kind: TypeAlias = Literal["uint", "int", "address", "bool", "fixed", "bytes", "string", "array", "tuple"]
-
-WORD: Final = 32
 
 
 @dataclass(frozen=True)
@@ -65,6 +64,17 @@ class Type:
         if self.kind == "tuple":
             return self.struct + " memory"
         return self.name + (" memory" if self.kind in ("bytes", "string") else "")
+
+    @cached_property
+    def word(self) -> Word | None:
+        """The coder of a type that takes one word; None for any other."""
+        return word_of(self.kind, self.size) if self.kind in KINDS else None
+
+    @cached_property
+    def flat(self) -> tuple[Word, ...] | None:
+        """The coders of a tuple whose members take one word each; None for any other type."""
+        words = tuple(field.type.word for field in self.items if field.type.word is not None)
+        return words if self.kind == "tuple" and len(words) == len(self.items) else None
 
     @property
     def _brackets(self) -> str:
@@ -228,14 +238,13 @@ class Event:
 
     def log(self, *arguments: Value) -> tuple[tuple[bytes, ...], bytes]:
         """Topics and data. Indexed parameters must be of static, single-word types."""
-        topics = [self.topic]
-        plain: list[tuple[Field, Value]] = []
-        for field, argument in zip(self.inputs, arguments, strict=True):
-            if field.indexed:
-                topics.append(encode((field,), (argument,)))
-            else:
-                plain.append((field, argument))
-        return tuple(topics), encode(tuple(field for field, _ in plain), tuple(value for _, value in plain))
+        pairs = tuple(zip(self.inputs, arguments, strict=True))
+        topics = [_encoded(field.type, argument) for field, argument in pairs if field.indexed]
+        return (self.topic, *topics), encode_tuple(self._plain, [value for field, value in pairs if not field.indexed])
+
+    @cached_property
+    def _plain(self) -> Type:
+        return Type("tuple", 0, tuple(field for field in self.inputs if not field.indexed))
 
     def as_json(self) -> dict[str, object]:
         """The event's entry in the JSON ABI."""
@@ -295,6 +304,15 @@ def encode(fields: Sequence[Field], values: Sequence[Value]) -> bytes:
     return b"".join(heads + tails)
 
 
+def encode_tuple(kind: Type, values: Sequence[Value]) -> bytes:
+    """The ABI form of a tuple's members."""
+    flat = kind.flat
+    if flat is None:
+        return encode(kind.items, values)
+    must(len(flat) == len(values), f"{len(flat)} members take as many values, not {len(values)}")
+    return b"".join([word.encode(value) for word, value in zip(flat, values, strict=True)])
+
+
 def decode(fields: Sequence[Field], data: bytes) -> tuple[Value, ...]:
     """Read parameters that fill `data` exactly.
 
@@ -308,28 +326,16 @@ def decode(fields: Sequence[Field], data: bytes) -> tuple[Value, ...]:
 
 
 def _encoded(kind: Type, value: Value) -> Value:
+    if kind.word is not None:
+        return kind.word.encode(value)
     match kind.kind:
-        case "uint":
-            must(value >> kind.size == 0, f"the value fits {kind.name}")
-            return int(value).to_bytes(WORD, "big")
-        case "int":
-            must(value >> kind.size - 1 in (0, -1), f"the value fits {kind.name}")
-            return int(value).to_bytes(WORD, "big", signed=True)
-        case "bool":
-            return bool(value).to_bytes(WORD, "big")
-        case "address":
-            must(len(value) == 20, "an address is 20 bytes")
-            return bytes(12) + value
-        case "fixed":
-            must(len(value) == kind.size, f"bytes{kind.size} holds as many bytes")
-            return value + bytes(WORD - kind.size)
         case "bytes":
             return len(value).to_bytes(WORD, "big") + value + bytes(-len(value) % WORD)
         case "string":
             text = value.encode()
             return len(text).to_bytes(WORD, "big") + text + bytes(-len(text) % WORD)
         case "tuple":
-            return encode(kind.items, value)
+            return encode_tuple(kind, value)
         case _:
             must(kind.size < 0 or kind.size == len(value), "a fixed array holds its number of items")
             body = encode(kind.items * len(value), value)
@@ -361,7 +367,7 @@ def _decode_fields(kinds: Sequence[Type], data: bytes, base: int) -> tuple[tuple
 def _decode_one(kind: Type, data: bytes, at: int) -> tuple[Value, int]:
     match kind.kind:
         case "tuple":
-            return _decode_fields([field.type for field in kind.items], data, at)
+            return _decode_tuple(kind, data, at)
         case "array":
             return _decode_array(kind, data, at)
         case "bytes" | "string":
@@ -370,25 +376,24 @@ def _decode_one(kind: Type, data: bytes, at: int) -> tuple[Value, int]:
             if start + padded > len(data) or any(data[start + size : start + padded]):
                 raise Malformed("abi.form", f"the {kind.kind} at byte {at} is truncated or its padding is not zero")
             return _text(kind, data[start : start + size]), start + padded
-        case "fixed":
-            word = _word(data, at).to_bytes(WORD, "big")
-            if any(word[kind.size :]):
-                raise Malformed("abi.form", f"the padding of the {kind.name} at byte {at} is not zero")
-            return word[: kind.size], at + WORD
-        case "int":
-            number = _word(data, at)
-            number -= (number >> 255) << 256
-            if not -(1 << kind.size - 1) <= number < 1 << kind.size - 1:
-                raise Malformed("abi.form", f"the value at byte {at} does not fit {kind.name}")
-            return number, at + WORD
         case _:
-            number = _word(data, at)
-            bits = {"address": 160, "bool": 1}.get(kind.kind, kind.size)
-            if number >> bits:
-                raise Malformed("abi.form", f"the value at byte {at} does not fit {kind.name}")
-            if kind.kind == "address":
-                return number.to_bytes(20, "big"), at + WORD
-            return (bool(number) if kind.kind == "bool" else number), at + WORD
+            word = _word(data, at).to_bytes(WORD, "big")
+            try:
+                return kind.word.decode(word), at + WORD  # type: ignore[union-attr]
+            except ValueError as error:
+                raise Malformed("abi.form", f"the word at byte {at} is no {kind.name}") from error
+
+
+def _decode_tuple(kind: Type, data: bytes, at: int) -> tuple[Value, int]:
+    flat = kind.flat
+    end = at + kind.head_bytes
+    if flat is not None and end <= len(data):
+        try:
+            words = zip(flat, range(at, end, WORD), strict=True)
+            return tuple([word.decode(data[start : start + WORD]) for word, start in words]), end
+        except ValueError:
+            pass  # read it again word by word, to say which
+    return _decode_fields([field.type for field in kind.items], data, at)
 
 
 def _decode_array(kind: Type, data: bytes, at: int) -> tuple[Value, int]:

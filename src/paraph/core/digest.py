@@ -4,6 +4,7 @@ Sources: the Keccak submission (the padding before FIPS 202) and FIPS 180-4.
 """
 
 import hashlib
+from typing import Final
 
 from sha3 import keccak_256
 
@@ -27,5 +28,7 @@ def tagged(tag: Tag, data: bytes) -> Digest:
     The tag is hashed first and its digest put in front twice, as BIP-340 does, so that tag and data cannot be
     split in another place.
     """
-    prefix = hashlib.sha256(tag.value.encode()).digest()
-    return Digest(hashlib.sha256(prefix + prefix + data).digest())
+    return Digest(hashlib.sha256(_PREFIXES[tag] + data).digest())
+
+
+_PREFIXES: Final = {tag: 2 * hashlib.sha256(tag.value.encode()).digest() for tag in Tag}

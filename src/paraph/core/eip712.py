@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from paraph.core.abi import Field, Type, Value, encode, struct
+from paraph.core.abi import Field, Type, Value, encode_tuple, struct
 from paraph.core.digest import keccak256
 from paraph.core.errors import must
 from paraph.core.ident import Address, Digest
@@ -32,17 +32,19 @@ class Typed:
         return keccak256(self.type_string.encode())
 
     @cached_property
-    def _words(self) -> tuple[Field, ...]:
+    def _words(self) -> Type:
         hashed = Type("fixed", 32)
-        return tuple(Field(field.name, hashed if field.type.dynamic else field.type) for field in self.type.items)
+        members = (Field(field.name, hashed if field.type.dynamic else field.type) for field in self.type.items)
+        return Type("tuple", 0, tuple(members))
 
     def hash(self, values: Sequence[Value]) -> Digest:
         """HashStruct of the values, in the order of the members."""
-        words = [
-            keccak256(value.encode() if field.type.kind == "string" else value) if field.type.dynamic else value
-            for field, value in zip(self.type.items, values, strict=True)
-        ]
-        return keccak256(self.type_hash + encode(self._words, words))
+        if self.type.dynamic:
+            values = [
+                keccak256(value.encode() if field.type.kind == "string" else value) if field.type.dynamic else value
+                for field, value in zip(self.type.items, values, strict=True)
+            ]
+        return keccak256(self.type_hash + encode_tuple(self._words, values))
 
 
 _DOMAIN = Typed(struct("EIP712Domain(string name, string version, uint256 chainId, address verifyingContract)"))

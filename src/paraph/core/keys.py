@@ -4,7 +4,8 @@ One message has one valid signature per key: the other half of s is refused, as 
 Signing is deterministic (RFC 6979); no random number is drawn here.
 """
 
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeAlias
 
 import coincurve
 
@@ -15,6 +16,9 @@ from paraph.core.ident import Address, Digest
 SIGNATURE_BYTES: Final = 65
 CURVE_ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 HALF_ORDER: Final = CURVE_ORDER // 2
+
+Recover: TypeAlias = Callable[[Digest, bytes], Address]
+"""What `recover` does. Who has checked signatures before, in other processes, passes one that remembers them."""
 
 
 class PrivateKey:

@@ -32,6 +32,9 @@ BLOCK_GAS_MAX: Final = 60_000_000
 RECEIPTS_PER_BATCH_MAX: Final = 500
 """Receipts in one settlement: 500 pairs of signatures take about 70 ms of one core."""
 
+TIME_S_MAX: Final = 2**40
+"""The time of a block, Unix seconds: some 35 000 years; nothing computed from it leaves 64 bits."""
+
 MODELS_PER_NODE_MAX: Final = 64
 """Models one node announces: its record is one state value, and a reader fetches it whole."""
 

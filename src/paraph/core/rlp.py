@@ -4,7 +4,7 @@ Decoding is strict: one value has one encoding, so a decoded transaction re-enco
 """
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from paraph.core.errors import Malformed
 from paraph.core.limits import RLP_DEPTH_MAX, RLP_ITEMS_MAX
@@ -15,10 +15,8 @@ Rlp: TypeAlias = "bytes | Sequence[Rlp]"
 def encode(item: Rlp) -> bytes:
     """The RLP form of a byte string or of a (nested) sequence of them."""
     if isinstance(item, bytes):
-        if len(item) == 1 and item[0] < 0x80:
-            return item
-        return _prefix(0x80, len(item)) + item
-    body = b"".join(encode(part) for part in item)
+        return _string(item)
+    body = b"".join([_string(part) if isinstance(part, bytes) else encode(part) for part in item])
     return _prefix(0xC0, len(body)) + body
 
 
@@ -64,11 +62,21 @@ def as_bytes(item: Rlp, what: str, size: int | None = None) -> bytes:
     return item
 
 
+_BYTES: Final = tuple(bytes((value,)) for value in range(256))
+
+
+def _string(item: bytes) -> bytes:
+    size = len(item)
+    if size == 1 and item[0] < 0x80:
+        return item
+    return (_BYTES[0x80 + size] if size < 56 else _prefix(0x80, size)) + item
+
+
 def _prefix(base: int, size: int) -> bytes:
     if size < 56:
-        return bytes((base + size,))
+        return _BYTES[base + size]
     width = from_uint(size)
-    return bytes((base + 55 + len(width),)) + width
+    return _BYTES[base + 55 + len(width)] + width
 
 
 def _read(data: bytes, at: int, end: int, depth: int, left: list[int]) -> tuple[Rlp, int]:
@@ -90,8 +98,13 @@ def _read(data: bytes, at: int, end: int, depth: int, left: list[int]) -> tuple[
         left[0] -= 1
         if left[0] < 0:
             raise Malformed("rlp.form", f"more than {RLP_ITEMS_MAX} items of RLP")
-        item, start = _read(data, start, stop, depth + 1, left)
-        items.append(item)
+        if data[start] < 0x80:
+            # Most items of a transaction are one byte or a few: no call for the former.
+            items.append(_BYTES[data[start]])
+            start += 1
+        else:
+            item, start = _read(data, start, stop, depth + 1, left)
+            items.append(item)
     return items, stop
 
 
