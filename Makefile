@@ -24,15 +24,26 @@ UV := $(BIN)/uv --quiet
 READY := $(VENV)/.ready
 LOCKS := requirements/dev.lock requirements/models.lock requirements/uv.lock
 
+# CometBFT, by which validators agree. PARAPH_COMETBFT names one that is there already; so does the path, where Go, which
+# builds it, is not. Go is looked for on the path and where its own installer puts it.
+COMETBFT_VERSION := 0.38.25
+COMETBFT := build/tools/cometbft-$(COMETBFT_VERSION)/cometbft
+GO ?= $(or $(shell command -v go 2>/dev/null),$(wildcard /usr/local/go/bin/go))
+ENGINE := $(if $(PARAPH_COMETBFT)$(if $(GO),,$(shell command -v cometbft 2>/dev/null)),,$(COMETBFT))
+
 .PHONY: help
 help: ## List these commands.
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # --- run ---------------------------------------------------------------------------------------------------------
 
 .PHONY: demo
 demo: $(READY) ## Start a network, buy answers from real models, stop the network, verify the answers offline.
 	$(PY) -m paraph.devnet.demo
+
+.PHONY: testnet
+testnet: $(READY) | $(ENGINE) ## The demo, on four validators that agree by CometBFT.
+	$(PY) -m paraph.devnet.demo --validators 4 --out build/testnet
 
 .PHONY: devnet
 devnet: $(READY) ## Start a whole network on this machine and leave it running.
@@ -41,11 +52,14 @@ devnet: $(READY) ## Start a whole network on this machine and leave it running.
 # --- check -------------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: test-python test-vectors test-floors ## Run every test, the second verifier of the vectors, and the coverage gate of the quiet floors.
+test: test-python test-vectors test-floors ## Run the tests but the longest (`make e2e`), the second verifier of the vectors, and the coverage gate of the quiet floors.
 
+# Without Go and without an engine, the tests of validators are skipped, and each says so; in CI they fail.
 .PHONY: test-python
-test-python: $(READY)
-	$(PY) -m pytest --numprocesses $(JOBS) --cov --cov-report= --cov-fail-under=0 $(ARGS)
+test-python: $(READY) | $(if $(GO),$(ENGINE))
+	@engine="$(ENGINE)"; [ -z "$$engine" ] || [ -x "$$engine" ] || \
+	  echo "engine: there is no CometBFT and no Go to build it, so the tests of validators do not run; NOT CHECKED"
+	$(PY) -m pytest --numprocesses $(JOBS) -m "not slow" --cov --cov-report= --cov-fail-under=0 $(ARGS)
 
 # The vectors are read a second time by code that shares nothing with ours: JavaScript, the noble libraries.
 .PHONY: test-vectors
@@ -85,8 +99,12 @@ docs: $(READY) ## Build the documentation into build/site; a broken link fails.
 wheel: $(READY) ## Build the wheel, install it alone with its base dependencies, and use it with the source out of the way.
 	bash .ci/wheel
 
+.PHONY: e2e
+e2e: $(READY) | $(ENGINE) ## Run whole networks: every end-to-end test, the long ones with faults too.
+	$(PY) -m pytest --numprocesses $(JOBS) tests/e2e $(ARGS)
+
 .PHONY: sim
-sim: $(READY) ## Run simulated hostile worlds from many seeds, auditing after every step.
+sim: $(READY) ## Run simulated hostile worlds from many seeds (PARAPH_SEEDS=2000 for thousands), auditing after every step.
 	$(PY) -m pytest --numprocesses $(JOBS) tests/sim $(ARGS)
 
 .PHONY: fuzz
@@ -99,6 +117,7 @@ bench: $(READY) ## Measure every figure the README states, each beside what it i
 
 .PHONY: generate
 generate: $(READY) ## Write everything that is generated: interfaces, reference pages, vectors.
+	$(PY) tools/abci.py
 	$(PY) tools/reference.py
 	$(PY) tools/cli_reference.py
 	$(PY) -m vectors.generate
@@ -122,6 +141,22 @@ $(READY): $(VENV)/.locked pyproject.toml
 	$(UV) pip install --python $(PY) --no-deps --no-build-isolation --editable .
 	@touch $@
 
+.PHONY: engine
+engine: | $(ENGINE) ## Build CometBFT, which validators run, into build/tools; PARAPH_COMETBFT=/path uses another.
+	@echo "engine: $(or $(PARAPH_COMETBFT),$(ENGINE),$(shell command -v cometbft 2>/dev/null))"
+
+# Go checks each module against its public checksum database. Its caches lie here, and go when it is done.
+$(COMETBFT):
+	@if [ -z "$(GO)" ]; then \
+	  echo "Go 1.22 or newer is needed to build CometBFT $(COMETBFT_VERSION): https://go.dev/dl or your package manager;" >&2; \
+	  echo "or set PARAPH_COMETBFT to the path of a CometBFT that you have." >&2; exit 1; \
+	fi
+	@echo "building CometBFT $(COMETBFT_VERSION), once; some minutes"
+	@mkdir -p build/tools/go
+	GOPATH=$(CURDIR)/build/tools/go GOCACHE=$(CURDIR)/build/tools/go/cache GOBIN=$(CURDIR)/$(@D) GOFLAGS=-modcacherw \
+	  CGO_ENABLED=0 $(GO) install github.com/cometbft/cometbft/cmd/cometbft@v$(COMETBFT_VERSION)
+	rm -rf build/tools/go
+
 # --universal: one file serves every platform and every Python from 3.11 on. No file names the registry it came from.
 COMPILE = $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
   --no-emit-find-links --no-emit-build-options $(LOCK)
@@ -134,6 +169,7 @@ lock: $(VENV)/.uv ## Choose versions again and write requirements/*.lock, with h
 	$(COMPILE) --output-file requirements/models.lock --no-deps requirements/models.in
 
 .PHONY: clean
-clean: ## Remove what was built and cached; .venv stays.
-	rm -rf build dist .cache .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache vectors/verify-js/node_modules
+clean: ## Remove what was built and cached; .venv and the engine in build/tools stay.
+	mkdir -p build && find build -mindepth 1 -maxdepth 1 ! -name tools -exec rm -rf {} +
+	rm -rf dist .cache .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache vectors/verify-js/node_modules
 	find . -name .venv -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

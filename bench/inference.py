@@ -28,8 +28,9 @@ from paraph.core.abi import decode
 from paraph.core.encode import JsonObject, canonical
 from paraph.core.ident import RequestKey, to_hex
 from paraph.core.keys import PrivateKey
+from paraph.devnet.making import CHAIN_ID
 from paraph.devnet.models import DevnetModel, available, patient
-from paraph.devnet.network import CHAIN_ID, Devnet
+from paraph.devnet.network import Devnet
 from paraph.flows import effective
 from paraph.flows.buy import LIFETIME_S, price_cap
 from paraph.flows.registry import Offer

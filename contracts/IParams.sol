@@ -8,6 +8,8 @@ pragma solidity ^0.8.20;
 interface IParams {
     event ParameterChanged(string name, uint256 before, uint256 value);
 
+    event UpgradeScheduled(uint64 version, uint64 height);
+
     /// @notice A parameter by name.
     function get(string memory name) external view returns (uint256 value);
 
@@ -19,4 +21,10 @@ interface IParams {
 
     /// @notice The governor changes a parameter; it acts from the next call on.
     function set(string memory name, uint256 value) external;
+
+    /// @notice The version scheduled and its height; zeros when none is.
+    function upgrade() external view returns (uint64 version, uint64 height);
+
+    /// @notice The rules of `version` come into force with block `height`; version 0 calls it off.
+    function scheduleUpgrade(uint64 version, uint64 height) external;
 }

@@ -51,7 +51,7 @@ interface ISettlement {
 
     event ReceiptPaid(bytes32 indexed requestKey, address owner, uint256 royalty, uint256 operator, uint256 stakers, uint256 treasury);
 
-    event ReceiptRejected(bytes32 indexed requestKey, address indexed payer, address indexed node, string reason);
+    event ReceiptRejected(bytes32 indexed requestKey, address indexed payer, address indexed node, string code);
 
     event BatchSettled(uint64 indexed batch, bytes32 root, uint32 size);
 

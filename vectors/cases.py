@@ -2,26 +2,32 @@
 
 import struct
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, ParamSpec
 
-from vectors import world
+from vectors import forms, light, validators, world
 
 from paraph.core import eip712, encode, merkle, rlp
 from paraph.core.digest import keccak256, sha256, tagged
 from paraph.core.encode import Json, canonical
 from paraph.core.errors import Malformed, must
-from paraph.core.ident import Address, Digest, to_hex
+from paraph.core.ident import ZERO_DIGEST, Address, Digest, to_hex
 from paraph.core.keys import CURVE_ORDER, PrivateKey, address_from_text, checksummed, recover
 from paraph.core.smt import EMPTY, StateProof, proves
 from paraph.core.tags import Tag
 from paraph.ledger import tree
+from paraph.ledger.block import Result
+from paraph.ledger.contract import Log
 from paraph.ledger.genesis import decode_genesis
 from paraph.proofs import records
 from paraph.proofs.check import SIGNATURE_EVIDENCE
+from paraph.proofs.header import HASHES_KEPT, HEAD_KEY, hash_key
 from paraph.proofs.manifest import manifest_from_json
+from paraph.proofs.policy import decode_trust
 from paraph.proofs.receipt import RECEIPT_STRUCT, stream_next, stream_start
 from paraph.proofs.request import REQUEST_STRUCT, SETTLEMENT, domain
+from paraph.proofs.seal import engine_chain_id
 
 HERE: Final = Path(__file__).parent
 
@@ -119,7 +125,7 @@ def canonical_json() -> Json:
     refused: list[Json] = [
         {"name": name, "bytes": to_hex(data), "refused": code_of(encode.decode, data)} for name, data in REFUSED.items()
     ]
-    bits = [*DOUBLES, *(world.seeded(f"double {index}")[:8].hex() for index in range(200))]
+    bits = [*DOUBLES, *(validators.seeded(f"double {index}")[:8].hex() for index in range(200))]
     # Half of the seeded ones are brought near 1, where people's numbers are.
     bits[-100:] = [f"{0x3F0 + int(each[:2], 16) % 0x60:03x}{each[3:]}" for each in bits[-100:]]
     return {"written": written, "refused": refused, "doubles": [_double(each) for each in bits]}
@@ -147,9 +153,13 @@ def digests() -> Json:
 
 def keys() -> Json:
     """Addresses, signatures, and what is refused."""
-    secrets = [bytes(31) + b"\x01", (CURVE_ORDER - 1).to_bytes(32, "big"), *(world.seeded(f"k{i}") for i in range(3))]
-    sign = [(secret, digest) for secret in secrets for digest in (Digest(bytes(32)), world.seeded("message"))]
-    message = world.seeded("message")
+    secrets = [
+        bytes(31) + b"\x01",
+        (CURVE_ORDER - 1).to_bytes(32, "big"),
+        *(validators.seeded(f"k{i}") for i in range(3)),
+    ]
+    sign = [(secret, digest) for secret in secrets for digest in (Digest(bytes(32)), validators.seeded("message"))]
+    message = validators.seeded("message")
     good = world.PAYER.sign(message)
     r, s, v = good[:32], good[32:64], good[64:]
     order = CURVE_ORDER.to_bytes(32, "big")
@@ -283,25 +293,124 @@ def streams() -> Json:
 
 
 def headers() -> Json:
-    """Signed headers, their RLP and hash."""
+    """Signed headers, their hash, what of them stands in state, and the places of earlier hashes there."""
     first = world.LEDGER.header
     zero = world.Ledger({}, world.STRANGER, height=0, gas_used=0, parent=bytes(32)).header
-    return [
-        {
-            "name": name,
-            "header": signed.as_json(),
-            "hash": to_hex(signed.header.hash()),
-            "signer": to_hex(recover(signed.header.hash(), signed.signature)),
-        }
-        for name, signed in (("a block", first), ("an empty state at height 0", zero))
-    ]
+    heights = (0, 1, 255, 256, HASHES_KEPT - 1, HASHES_KEPT, HASHES_KEPT + 44, 2**53 - 1)
+    return {
+        "headers": [
+            {
+                "name": name,
+                "header": signed.as_json(),
+                "hash": to_hex(signed.header.hash()),
+                "signer": to_hex(recover(signed.header.hash(), signed.signature)),
+                "head": to_hex(signed.header.head().encode()),
+            }
+            for name, signed in (("a block", first), ("an empty state at height 0", zero))
+        ],
+        "head_key": to_hex(HEAD_KEY),
+        "hash_keys": [{"height": height, "key": to_hex(hash_key(height))} for height in heights],
+    }
+
+
+def results() -> Json:
+    """Results of transactions, the leaves that a header commits to, and their root."""
+    where = Address(bytes(18) + b"\x0a\x05")
+    log = Log(where, (validators.seeded("event"), validators.seeded("topic")), b"data")
+    made = {
+        "a call": Result(1, validators.seeded("tx 1"), 50_000, 10**9, b"output", "", (log, Log(where, (), b""))),
+        "a transfer": Result(1, validators.seeded("tx 2"), 21_000, 10**9, b"", "", ()),
+        "a failed call": Result(
+            0, validators.seeded("tx 3"), 30_000, 2 * 10**9, b"revert data", "escrow.empty: there is not enough", ()
+        ),
+        "a failure in other words": Result(
+            0, validators.seeded("tx 3"), 30_000, 2 * 10**9, b"other data", "escrow.empty: nothing is there", ()
+        ),
+        "one that was skipped": Result(2, ZERO_DIGEST, 0, 0, b"", "tx.nonce: the nonce is 3; 4 is next", ()),
+    }
+    leaves = [result.leaf() for result in made.values()]
+    return {
+        "results": [
+            {
+                "name": name,
+                "status": result.status,
+                "hash": to_hex(result.hash),
+                "gas_used": result.gas_used,
+                "gas_price": result.gas_price,
+                "output": to_hex(result.output),
+                "error": result.error,
+                "logs": [
+                    {
+                        "address": to_hex(each.address),
+                        "topics": [to_hex(topic) for topic in each.topics],
+                        "data": to_hex(each.data),
+                    }
+                    for each in result.logs
+                ],
+                "leaf": to_hex(result.leaf()),
+            }
+            for name, result in made.items()
+        ],
+        "root": to_hex(merkle.root(leaves)),
+    }
 
 
 def genesis() -> Json:
-    """A genesis document and its digest."""
-    document = canonical(world.GENESIS.as_json())
-    must(decode_genesis(document) == world.GENESIS, "a genesis reads back")
-    return [{"name": "vectors", "document": document.decode(), "digest": to_hex(world.GENESIS.digest())}]
+    """Genesis documents, their digests, and the trust files that follow from them."""
+    made: list[Json] = []
+    for found in (world.GENESIS, world.GENESIS_VALIDATORS):
+        document = canonical(found.as_json())
+        must(decode_genesis(document) == found, "a genesis reads back")
+        made.append(
+            {
+                "name": found.network,
+                "document": document.decode(),
+                "digest": to_hex(found.digest()),
+                "trust": found.trust().encode().decode(),
+                "engine_chain_id": engine_chain_id(found.chain_id, found.digest()),
+            }
+        )
+    return made
+
+
+def trusts() -> Json:
+    """Trust files, and what is refused."""
+    solo, agreed = world.TRUST, world.TRUST_VALIDATORS
+    both = replace(solo, anchor=agreed.anchor, trusting_period_s=1)
+    good: dict[str, Any] = agreed.as_json()
+    anchor: dict[str, Any] = good["anchor"]
+    many = [to_hex(world.PRODUCER.address)] * 17
+    wrong: dict[str, dict[str, Any]] = {
+        "another format": {"format": "paraph/trust/2"},
+        "nobody pinned": {"anchor": None},
+        "devnet as a number": {"devnet": 0},
+        "17 producers": {"producers": many},
+        "a producer that is null": {"producers": [None]},
+        "a genesis of 20 bytes": {"genesis": to_hex(world.PRODUCER.address)},
+        "a name of 129 bytes": {"network": "n" * 129},
+        "a chain id below zero": {"chain_id": -1},
+        "a period below zero": {"trusting_period_s": -1},
+        "a period that is null": {"trusting_period_s": None},
+        "an unknown member": {"note": ""},
+        "an anchor that is a list": {"anchor": []},
+        "an anchor at height 0": {"anchor": anchor | {"height": 0}},
+        "an anchor after the end of time": {"anchor": anchor | {"time_s": 253_402_300_800}},
+        "an anchor with a member more": {"anchor": anchor | {"more": 1}},
+        "an anchor without validators": {"anchor": {name: anchor[name] for name in ("height", "time_s")}},
+        "an anchor with a power as a number": {
+            "anchor": anchor | {"validators": [{"key": "0x" + "00" * 32, "power": 1}]}
+        },
+    }
+    return {
+        "trusts": [
+            {"name": name, "trust": found.encode().decode()}
+            for name, found in (("a producer", solo), ("validators", agreed), ("both", both))
+        ],
+        "refused": [
+            {"name": name, "trust": good | changed, "refused": code_of(decode_trust, canonical(good | changed))}
+            for name, changed in wrong.items()
+        ],
+    }
 
 
 # --- trees and records -------------------------------------------------------------------------------------------
@@ -329,7 +438,7 @@ def merkle_trees() -> Json:
     for old, new in ((1, 1), (1, 2), (2, 3), (3, 7), (4, 7), (6, 20), (8, 20), (16, 20), (20, 20)):
         proof = list(merkle.consistency_proof(leaves[:new], old))
         consistency.append(_consistency(leaves, old, new, proof))
-        consistency.append(_consistency(leaves, old, new, [*proof, world.seeded("more")]))
+        consistency.append(_consistency(leaves, old, new, [*proof, validators.seeded("more")]))
         if proof:
             consistency.append(_consistency(leaves, old, new, proof[:-1]))
     roots: list[Json] = [to_hex(merkle.root(leaves[:size])) for size in range(len(leaves) + 1)]
@@ -398,6 +507,7 @@ def record_bytes() -> Json:
         (records.price_key(model_id, 258), [to_hex(model_id), 258], records.Price(2**200, 0, 1, world.TIME_S)),
         (records.batch_key(world.BATCH_NUMBER), [world.BATCH_NUMBER], world.BATCH),
     ]
+    rows += [(HEAD_KEY, [], world.LEDGER.header.header.head())]
     return [
         {
             "record": type(record).__name__,
@@ -494,9 +604,15 @@ KINDS: Final[dict[str, Callable[[], Json]]] = {
     "receipt": receipts,
     "stream": streams,
     "header": headers,
+    "result": results,
+    "trust": trusts,
     "genesis": genesis,
     "merkle": merkle_trees,
     "state-proof": state_proofs,
     "records": record_bytes,
     "manifest": manifests,
+    "ed25519": light.ed25519_signatures,
+    "light-block": light.light_blocks,
+    "light-chain": light.light_chains,
+    "response-form": forms.response_forms,
 }

@@ -22,6 +22,8 @@ from paraph.proofs.check import judge
 from paraph.proofs.policy import decode_trust
 
 HERE: Final = Path(__file__).parent
+TRUSTS: Final = {"trust": world.TRUST, "trust-validators": world.TRUST_VALIDATORS}
+"""The trust files, by the names of theirs."""
 
 
 # --- bundles -----------------------------------------------------------------------------------------------------
@@ -32,7 +34,10 @@ def bundles() -> Json:
     return [
         {
             "file": f"{name}.json",
-            "verdict": [[claim.code, claim.outcome.value] for claim in judge(bundle, world.TRUST).claims],
+            "trust": f"{mutations.TRUSTS[name]}.json",
+            "verdict": [
+                [claim.code, claim.outcome.value] for claim in judge(bundle, TRUSTS[mutations.TRUSTS[name]]).claims
+            ],
         }
         for name, bundle in mutations.BASES.items()
     ]
@@ -76,7 +81,7 @@ def bundles_invalid() -> Json:
     found = mutations.cases()
     must(len({case.name for case in found}) == len(found), "no two cases have one name")
     for case in found:
-        trust = world.TRUST.encode() if case.trust is None else canonical(case.trust)
+        trust = TRUSTS[mutations.TRUSTS[case.base]].encode() if case.trust is None else canonical(case.trust)
         said = outcome(edited(mutations.BASES[case.base].encode(), case.edits), trust)
         must(said == case.expect, f"{case.name}: expected {case.expect}, found {said}")
     return [case.as_json() for case in found]
@@ -89,7 +94,7 @@ def files() -> dict[str, bytes]:
     """Every file of the vectors by its path, in bytes."""
     found = {f"{kind}/cases.json": _pretty(make()) for kind, make in KINDS.items()}
     found |= {f"bundle/{name}.json": bundle.encode() for name, bundle in mutations.BASES.items()}
-    return found | {"bundle/trust.json": world.TRUST.encode()}
+    return found | {f"bundle/{name}.json": trust.encode() for name, trust in TRUSTS.items()}
 
 
 def _pretty(value: Json) -> bytes:

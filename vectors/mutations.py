@@ -3,11 +3,11 @@
 `failed` and `malformed` are written here by hand, from the specification; the generator checks that paraph agrees.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from vectors import world
+from vectors import forms, validators, world
 
 from paraph.core.amount import UINT256_MAX, Wei
 from paraph.core.encode import Json, JsonObject
@@ -15,16 +15,23 @@ from paraph.core.ident import ModelId, RequestKey, to_hex
 from paraph.core.keys import CURVE_ORDER
 from paraph.proofs import records
 from paraph.proofs.bundle import Bundle, Proved
-from paraph.proofs.receipt import evidence_digest, response_digest
+from paraph.proofs.check import given_of
+from paraph.proofs.light.types import LightBlock, Timestamp
+from paraph.proofs.receipt import evidence_digest, given_digest, response_digest
 from paraph.proofs.request import Layer, body_digest
+from paraph.proofs.seal import ProducerSeal, engine_chain_id
 from paraph.proofs.verdict import Outcome
 
 BASES: Final = {
     "text-settled": world.TEXT_SETTLED,
     "text-unsettled": world.TEXT_UNSETTLED,
     "tensor-settled": world.TENSOR_SETTLED,
+    "text-validators": world.TEXT_VALIDATORS,
+    "text-handed-over": world.TEXT_HANDED_OVER,
 }
-SETTLED, UNSETTLED, TENSOR = BASES
+SETTLED, UNSETTLED, TENSOR, VALIDATORS, HANDED_OVER = BASES
+TRUSTS: Final = {name: "trust-validators" if name in (VALIDATORS, HANDED_OVER) else "trust" for name in BASES}
+"""Under which trust file each is true."""
 SAID: Final = '"Answer in one line."'
 """A text that occurs once in the settled text bundle."""
 
@@ -102,7 +109,18 @@ def _path(path: str) -> list[Json]:
 
 def cases() -> list[Case]:
     """Every case."""
-    parts = (_unreadable(), _shapes(), _requests(), _receipts(), _shown(), _headers(), _registry(), _settlements())
+    parts = (
+        _unreadable(),
+        _shapes(),
+        _requests(),
+        _receipts(),
+        _shown(),
+        _forms(),
+        _headers(),
+        _validators(),
+        _registry(),
+        _settlements(),
+    )
     return [case for part in parts for case in part]
 
 
@@ -184,7 +202,7 @@ def _shapes() -> Iterator[Case]:
     for price in ("", "01", "-1", "+1", "1e3", " 1", "0x1", "\u0661", str(UINT256_MAX + 1), 1):
         yield bad(f"a cap spelled {price!r}", "request.max_price", price, "json.shape")
     yield bad("a negative height", "receipt.height", -1, "json.shape")
-    yield bad("a height as text", "chain.header.height", "45", "json.shape")
+    yield bad("a height as text", "chain.seal.header.height", "45", "json.shape")
     yield bad("a fraction of a millisecond", "receipt.ended_ms", 1.5, "json.shape")
     yield bad("a price version of 33 bits", "receipt.price_version", 2**32, "json.shape")
     yield bad("threads beyond 4096", "profile.threads", 4097, "json.shape")
@@ -278,22 +296,21 @@ def _receipts() -> Iterator[Case]:
     yield lie("a price above the cap", UNSETTLED, _asked(max_price=Wei(receipt.price - 1)), *BOUND)
     yield lie("work begun after the deadline", UNSETTLED, _asked(deadline=world.TIME_S + 401), *BOUND)
     yield lie("an end before the start", UNSETTLED, _remade(ended_ms=receipt.started_ms - 1), *BOUND)
-    yield lie("a receipt of another request", UNSETTLED, _remade(request_hash=world.seeded("other")), *BOUND)
-    other_key = RequestKey(world.seeded("other key"))
+    yield lie("a receipt of another request", UNSETTLED, _remade(request_hash=validators.seeded("other")), *BOUND)
+    other_key = RequestKey(validators.seeded("other key"))
     yield lie("a receipt under another key", UNSETTLED, _remade(request_key=other_key), *BOUND)
     yield lie("a receipt for another payer", UNSETTLED, _remade(payer=world.STRANGER.address), *BOUND)
     yield lie("another node's receipt", UNSETTLED, _remade(node=world.STRANGER.address), *BOUND, "registry.key")
     other = ModelId(world.TENSOR_MODEL.model_id())
-    yield lie(
-        "another model than asked", UNSETTLED, _remade(model_id=other), *BOUND, "registry.model", "registry.price"
-    )
+    failed = (*BOUND, "response.form", "registry.model", "registry.price")
+    yield lie("another model than asked", UNSETTLED, _remade(model_id=other), *failed)
     yield lie(
         "another layer than asked", UNSETTLED, _remade(layer=Layer.ZK), *BOUND, "evidence.layer", "registry.model"
     )
     tee = _asked(layer=Layer.TEE)
     yield lie("a layer this version cannot check", UNSETTLED, tee, "evidence.layer", "registry.model")
     yield lie(
-        "outside data that is not shown", UNSETTLED, _remade(sources_root=world.seeded("data")), "receipt.digests"
+        "outside data that is not shown", UNSETTLED, _remade(sources_root=validators.seeded("data")), "receipt.digests"
     )
     more: JsonObject = {"layer": "signature", "note": "trust me"}
     told = _remade(evidence_digest=evidence_digest(more))
@@ -309,9 +326,9 @@ def _shown() -> Iterator[Case]:
     yield put("another token", "response.token_ids.0", 1033, digests)
     yield put("another log-probability", "response.logprobs.0.logprob", -0.0001234567890123457, digests)
     yield put("another finish reason", "response.finish_reason", "length", digests)
-    yield put("usage larger than signed", "response.usage.output_tokens", 6, digests, "registry.price")
+    yield put("usage larger than signed", "response.usage.output_tokens", 6, digests, "response.form", "registry.price")
     yield put("another given text", "given.text", "<|user|>?", digests)
-    yield put("no given", "given", None, digests)
+    yield put("no given", "given", None, digests, "response.form")
     yield put("another thread count", "profile.threads", 2, digests)
     yield put("a profile that promises less", "profile.bit_exact", "no", digests)
     yield put("other evidence", "evidence.layer", "tee", digests, "evidence.layer")
@@ -319,38 +336,170 @@ def _shown() -> Iterator[Case]:
     rows = ("request.body", digests, "registry.price")
     yield put("another input tensor", "body.inputs.0.data", "AAAAAA==", "request.body", digests, base=TENSOR)
     yield put("more rows than were signed", "body.inputs.0.shape.0", 3, *rows, base=TENSOR)
-    yield put("given beside the inputs", "given", {}, digests, base=TENSOR)
+    yield put("given beside the inputs", "given", {}, digests, "response.form", base=TENSOR)
+
+
+def _answered(body: JsonObject, given: Json, response: JsonObject, **changed: object) -> Bundle:
+    """The unsettled bundle with another body, given and response, signed by payer and node."""
+    asked = replace(BASES[UNSETTLED].request.request, body_digest=body_digest(body))
+    told = _remade(
+        request_hash=asked.hash(),
+        given_digest=given_digest(given_of(body, given)),
+        response_digest=response_digest(response),
+        **changed,  # type: ignore[arg-type]
+    )
+    answer = replace(told.answer, given=given, response=response)
+    return replace(told, request=world.sign_request(asked), body=body, answer=answer)
+
+
+def _forms() -> Iterator[Case]:
+    form, price = "response.form", "registry.price"
+    story = world.TEXT
+    yield lie(
+        "a body of another model", UNSETTLED, _answered(forms.MODEL_OF_ANOTHER, story.given, story.response), form
+    )
+    shorter: JsonObject = {**story.body, "max_tokens": 4}
+    yield lie("more tokens than asked for", UNSETTLED, _answered(shorter, story.given, story.response), form)
+    embedded = _answered(story.body, None, forms.EMBEDDINGS)
+    yield lie("a chat answered by embeddings", UNSETTLED, embedded, form, price)
+    tensors = _answered(story.body, None, world.TENSOR_RESPONSE)
+    yield lie("a chat answered by tensors", UNSETTLED, tensors, form)
+    more: JsonObject = {**story.response, "usage": {"input_tokens": 5, "output_tokens": 6}}
+    told = _answered(story.body, story.given, more, output_units=6, price=Wei(world.TEXT_PRICE.of(5, 6)))
+    yield lie("more tokens paid for than shown", UNSETTLED, told, form)
+    yield lie("nothing given to a chat", UNSETTLED, _answered(story.body, None, story.response), form)
 
 
 # --- the ledger's word -------------------------------------------------------------------------------------------
 
 
 def _headers() -> Iterator[Case]:
-    code = "header.signature"
-    bundle, header = BASES[SETTLED], BASES[SETTLED].chain.header
+    code = "chain.seal"
+    bundle, header = BASES[SETTLED], world.LEDGER.header
 
     def under(ledger: world.Ledger) -> Bundle:
-        return replace(bundle, chain=replace(bundle.chain, header=ledger.header))
+        return replace(bundle, chain=replace(bundle.chain, seal=ProducerSeal(ledger.header)))
 
     yield lie("a header signed by a stranger", SETTLED, under(world.Ledger(world.LEDGER.state, world.STRANGER)), code)
     other_chain = world.Ledger(world.LEDGER.state, chain_id=1)
     yield lie("a header of another chain", SETTLED, under(other_chain), code)
-    other_genesis = world.Ledger(world.LEDGER.state, genesis=world.seeded("other"))
+    other_genesis = world.Ledger(world.LEDGER.state, genesis=validators.seeded("other"))
     yield lie("a header of another genesis", SETTLED, under(other_genesis), code)
-    yield put("a header's signature with a high s", "chain.header.signature", to_hex(_high_s(header.signature)), code)
-    yield put("another time", "chain.header.time_s", header.header.time_s + 1, code)
-    yield put("another base fee", "chain.header.base_fee", 10**9 + 1, code)
-    yield put("a lower height", "chain.header.height", 39, code, "registry.key")
+    yield put(
+        "a header's signature with a high s", "chain.seal.header.signature", to_hex(_high_s(header.signature)), code
+    )
+    yield put("another time", "chain.seal.header.time_s", header.header.time_s + 1, code)
+    yield put("another base fee", "chain.seal.header.base_fee", 10**9 + 1, code)
+    yield put("a lower height", "chain.seal.header.height", 39, code, "registry.key")
     all_records = (code, "registry.key", "registry.model", "registry.price", "settlement.batch")
-    yield put("another state root", "chain.header.state_root", "0x" + "00" * 32, *all_records)
+    yield put("another state root", "chain.seal.header.state_root", "0x" + "00" * 32, *all_records)
     others: tuple[tuple[str, Json, list[Json]], ...] = (
-        ("genesis", to_hex(world.seeded("other")), [code]),
+        ("genesis", to_hex(validators.seeded("other")), [code]),
         ("producers", [to_hex(world.STRANGER.address)], [code]),
         ("chain_id", 1, ["request.signature", "receipt.signature", code]),
     )
     for name, value, failed in others:
         trust: dict[str, Json] = world.TRUST.as_json() | {name: value}
         yield Case(f"trust in another {name}", SETTLED, {}, {"failed": failed}, trust)
+
+
+def _validators() -> Iterator[Case]:
+    code = "chain.seal"
+    state = ("registry.key", "registry.model", "registry.price")
+    bundle, handed = BASES[VALIDATORS], BASES[HANDED_OVER]
+    first, second = validators.FIRST, validators.SECOND
+    at = "chain.seal.blocks.0"
+    votes: Any = bundle.chain.seal.as_json()["blocks"][0]["commit"]["signatures"]  # type: ignore[index, call-overload]
+
+    def seal(name: str, *blocks: LightBlock, failed: Sequence[str] = (code,)) -> Case:
+        return lie(name, VALIDATORS, world.sealed(bundle, *blocks), *failed)
+
+    def at_seal(name: str, path: str, value: Json, *failed: str) -> Case:
+        return put(name, f"{at}.{path}", value, *failed, base=VALIDATORS)
+
+    yield at_seal("a vote too few", "commit.signatures.0", None, code)
+    yield at_seal("one vote twice", "commit.signatures.1", votes[0], code)
+    yield at_seal("a vote for no block", "commit.signatures.0.flag", 3, code)
+    yield at_seal("a vote at another time", "commit.signatures.0.time.nanos", 1, code)
+    yield at_seal("a forged vote", "commit.signatures.0.signature", votes[1]["signature"], code)
+    yield at_seal("another round", "commit.round", 1, code)
+    yield at_seal("other parts", "commit.parts_hash", to_hex(validators.seeded("other")), code)
+    yield at_seal("a validator's power raised", "validators.0.power", "400000", code)
+    yield at_seal("a validator's key twice", "validators.1.key", to_hex(validators.public("ann")), code)
+    yield at_seal("another application hash", "header.app_hash", "0x" + "00" * 32, code, *state, "settlement.batch")
+    yield at_seal(
+        "an application hash of 31 bytes",
+        "header.app_hash",
+        to_hex(world.LEDGER.root[1:]),
+        code,
+        *state,
+        "settlement.batch",
+    )
+    yield at_seal("a lower height under the same votes", "header.height", 40, code, "registry.key")
+    yield at_seal("another chain under the same votes", "header.chain_id", "paraph", code)
+    yield seal("votes of another chain", world.light_block(first, chain_id="paraph-88001-0011223344556677"))
+    solo = engine_chain_id(world.CHAIN_ID, world.GENESIS.digest())
+    yield seal("votes of the network with another genesis", world.light_block(first, chain_id=solo))
+    yield seal("votes of too little power", world.light_block(first, signers=("ben", "cat", "dan")))
+    yield seal("strangers", world.light_block(validators.THIRD))
+    yield seal("another set at the anchor's height", world.light_block(second, 1), failed=(code, "registry.key"))
+    other = world.light_block(first, app_hash=validators.seeded("another state"))
+    yield seal("another state, by true votes", other, failed=(*state, "settlement.batch"))
+    lower = world.light_block(first, 40)
+    yield seal("a state before the receipt's height, by true votes", lower, failed=("registry.key",))
+    block = world.light_block(first)
+    yield seal("the same block twice", block, block)
+    yield seal("a block below the one before", world.light_block(first, 60), block)
+    yield seal("a time before the anchor", world.light_block(first, time=Timestamp(world.TIME_S - 1, 0)))
+    yield seal("version 10", world.light_block(first, version_block=10))
+    blocks: Any = handed.chain.seal.as_json()["blocks"]
+
+    def hops(name: str, shown: Sequence[Json]) -> Case:
+        return put(name, "chain.seal.blocks", shown, code, base=HANDED_OVER)
+
+    yield hops("no block between two sets", blocks[1:])
+    yield hops("not the set that was announced", [blocks[1], blocks[2]])
+    yield hops("blocks in another order", [blocks[1], blocks[0], blocks[2]])
+    next_set = world.light_block(validators.SECOND, 21)
+    yield lie(
+        "a set that was not announced",
+        HANDED_OVER,
+        world.sealed(handed, world.HANDED_OVER[0], next_set),
+        code,
+        "registry.key",
+    )
+    yield bad("no blocks", "chain.seal.blocks", [], "seal.kind", VALIDATORS)
+    yield bad("65 blocks", "chain.seal.blocks", blocks[:1] * 65, "json.shape", VALIDATORS)
+    yield bad("a seal of no kind", "chain.seal.kind", None, "seal.kind", VALIDATORS)
+    yield bad("a seal of another kind", "chain.seal.kind", "committee", "seal.kind", VALIDATORS)
+    yield bad("validators called a producer", "chain.seal.kind", "producer", "json.shape", VALIDATORS)
+    yield bad("a producer called validators", "chain.seal.kind", "validators", "json.shape")
+    yield bad("a member more in a seal", "chain.seal.note", "", "json.shape", VALIDATORS)
+    yield bad("a member more in a block", f"{at}.note", "", "json.shape", VALIDATORS)
+    yield bad("a vote that says whose it is", f"{at}.commit.signatures.0.validator", "0x", "json.shape", VALIDATORS)
+    yield bad("places too few", f"{at}.commit.signatures", votes[:3], "light.shape", VALIDATORS)
+    yield bad("a vote called absent", f"{at}.commit.signatures.0.flag", 1, "json.shape", VALIDATORS)
+    yield bad("a power as a number", f"{at}.validators.0.power", 40_000, "json.shape", VALIDATORS)
+    yield bad("a block at height 0", f"{at}.header.height", 0, "json.shape", VALIDATORS)
+    good = world.TRUST_VALIDATORS.as_json()
+    anchor: Any = good["anchor"]
+    third: list[Json] = [each.as_json() for each in validators.members(validators.THIRD)]
+    pins: tuple[tuple[str, dict[str, Json], list[Json]], ...] = (
+        ("a producer, for validators' blocks", world.TRUST.as_json(), [code]),
+        ("validators of another network", good | {"anchor": anchor | {"validators": third}}, [code]),
+        ("an anchor of nobody", good | {"anchor": anchor | {"validators": []}}, [code]),
+        ("an anchor above the block", good | {"anchor": anchor | {"height": 47}}, [code]),
+        ("an anchor after the block", good | {"anchor": anchor | {"time_s": world.TIME_S + 461}}, [code]),
+        ("another genesis, for validators' blocks", good | {"genesis": to_hex(validators.seeded("other"))}, [code]),
+        (
+            "another chain id, for validators' blocks",
+            good | {"chain_id": 1},
+            ["request.signature", "receipt.signature", code],
+        ),
+    )
+    for name, trust, failed in pins:
+        yield Case(f"trust in {name}", VALIDATORS, {}, {"failed": failed}, trust)
+    yield Case("trust in validators, for a producer's header", SETTLED, {}, {"failed": [code]}, good)
 
 
 def _told(ledger: world.Ledger, bundle: Bundle, **changed: Any) -> Bundle:
@@ -444,13 +593,13 @@ def _registry() -> Iterator[Case]:
         "without output": {"input_tokens": 5},
     }
     for name, usage in usages.items():
-        yield lie(f"usage that is {name}", UNSETTLED, _used(usage), "registry.records")
-    failed = ("request.body", "receipt.digests", "registry.records")
+        yield lie(f"usage that is {name}", UNSETTLED, _used(usage), "response.form")
+    failed = ("request.body", "receipt.digests", "response.form")
     shapes: tuple[Json, ...] = ("2", {}, None, [True], [-1])
     for shape in shapes:
         yield put(f"a shape that is {shape!r}", "body.inputs.0.shape", shape, *failed, base=TENSOR)
     yield put("no tensors", "body.inputs", [], *failed, base=TENSOR)
-    yield put("a response of no kind", "response", {}, "receipt.digests", "registry.records")
+    yield put("a response of no kind", "response", {}, "receipt.digests", "response.form")
 
 
 def _changed(name: str) -> str:

@@ -5,12 +5,14 @@ Everything follows from the seeds below, so that the same bytes come out on ever
 
 import base64
 import struct
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from vectors import validators
+from vectors.validators import seeded
+
 from paraph.core.amount import SUPPLY_WEI, WEI_PER_OPG, Wei
-from paraph.core.digest import sha256
 from paraph.core.encode import Json, JsonObject
 from paraph.core.ident import ZERO_ADDRESS, Digest, ModelId, RequestKey, to_hex
 from paraph.core.keys import PrivateKey
@@ -18,12 +20,13 @@ from paraph.core.merkle import inclusion_proof, root
 from paraph.core.smt import EMPTY
 from paraph.ledger import tree
 from paraph.ledger.genesis import Allocation, Genesis
+from paraph.ledger.rooms.bonds.types import GenesisValidator
 from paraph.proofs import records
 from paraph.proofs.bundle import Answer, Bundle, Chain, Proved, Settled
 from paraph.proofs.check import SIGNATURE_EVIDENCE, given_of, units
 from paraph.proofs.header import Header, SignedHeader
+from paraph.proofs.light.types import LightBlock
 from paraph.proofs.manifest import Manifest, ModelFile
-from paraph.proofs.policy import Trust
 from paraph.proofs.profile import EngineProfile
 from paraph.proofs.receipt import (
     NO_SOURCES,
@@ -37,15 +40,11 @@ from paraph.proofs.receipt import (
     stream_start,
 )
 from paraph.proofs.request import Layer, Request, SignedRequest, body_digest
+from paraph.proofs.seal import ProducerSeal, ValidatorSeal, engine_chain_id, slim
 
 CHAIN_ID: Final = 88_001
 TIME_S: Final = 1_767_225_600
 """2026-01-01T00:00:00Z, when the vectors' network starts."""
-
-
-def seeded(name: str) -> Digest:
-    """32 bytes that a name stands for."""
-    return sha256(b"paraph vectors: " + name.encode())
 
 
 def key_of(name: str) -> PrivateKey:
@@ -107,9 +106,31 @@ GENESIS: Final = Genesis(
         Allocation(PAYER.address, Wei(1_000 * WEI_PER_OPG), "the payer"),
         Allocation(OWNER.address, Wei(SUPPLY_WEI - 1_000 * WEI_PER_OPG), "all else"),
     ),
-    parameters={"settle_window_s": 7_200},
+    parameters={"settle_window_s": 7_200, "withdraw_delay_s": 14_400},
 )
-TRUST: Final = Trust(GENESIS.network, CHAIN_ID, GENESIS.digest(), GENESIS.producers, GENESIS.devnet)
+TRUST: Final = GENESIS.trust()
+
+BONDED: Final = tuple(
+    GenesisValidator(key_of(f"operator of {name}").address, validators.public(name), Wei(power * WEI_PER_OPG), name)
+    for name, power in validators.FIRST.items()
+)
+GENESIS_VALIDATORS: Final = replace(
+    GENESIS,
+    network="vectors-validators",
+    producers=(),
+    validators=BONDED,
+    allocations=(
+        GENESIS.allocations[0],
+        Allocation(
+            OWNER.address,
+            Wei(SUPPLY_WEI - GENESIS.allocations[0].amount - sum(each.bond for each in BONDED)),
+            "all else",
+        ),
+    ),
+)
+"""A network like the other, but that validators decide."""
+TRUST_VALIDATORS: Final = GENESIS_VALIDATORS.trust()
+ENGINE_CHAIN_ID: Final = engine_chain_id(CHAIN_ID, GENESIS_VALIDATORS.digest())
 
 
 # --- requests and answers ----------------------------------------------------------------------------------------
@@ -290,7 +311,7 @@ def tree_of(state: Mapping[bytes, bytes]) -> tuple[dict[bytes, bytes], Digest]:
 
 
 class Ledger:
-    """The state with its tree, and the header over it."""
+    """The state with its tree, and the producer's header over it."""
 
     def __init__(self, state: Mapping[bytes, bytes], signer: PrivateKey = PRODUCER, **changed: object) -> None:
         self.state = state
@@ -318,7 +339,7 @@ class Ledger:
     def chain(self, model_id: ModelId, signer: PrivateKey = SIGNER, version: int = 1) -> Chain:
         """What the ledger says of an answer, without a settlement."""
         return Chain(
-            self.header,
+            ProducerSeal(self.header),
             self.prove(records.node_key_key(signer.address)),
             self.prove(records.model_key(model_id)),
             self.prove(records.price_key(model_id, version)),
@@ -347,3 +368,44 @@ def bundle_of(story: Story, *, settled: bool) -> Bundle:
 TEXT_SETTLED: Final = bundle_of(TEXT, settled=True)
 TEXT_UNSETTLED: Final = bundle_of(LATE, settled=False)
 TENSOR_SETTLED: Final = bundle_of(TENSOR, settled=True)
+
+
+# --- the same ledger, decided by validators ----------------------------------------------------------------------
+
+HEIGHT: Final = 45
+"""Of the block after which the state is, on both networks."""
+
+
+def light_block(
+    powers: validators.Powers,
+    height: int = HEIGHT + 1,
+    following: validators.Powers | None = None,
+    signers: Collection[str] | None = None,
+    **changes: object,
+) -> LightBlock:
+    """A light block of the network, whose header names the state."""
+    changed = {"app_hash": LEDGER.root, **changes}
+    chain_id = str(changed.pop("chain_id", ENGINE_CHAIN_ID))
+    found = validators.header(chain_id, height, TIME_S + 10 * height, powers, following, **changed)
+    return validators.signed(found, powers, signers)
+
+
+def sealed(bundle: Bundle, *blocks: LightBlock) -> Bundle:
+    """The bundle under a seal of these blocks."""
+    return replace(bundle, chain=replace(bundle.chain, seal=ValidatorSeal(blocks)))
+
+
+def slimmed(bundle: Bundle) -> Bundle:
+    """The bundle under the same seal without the votes that it does not need."""
+    return replace(bundle, chain=replace(bundle.chain, seal=slim(bundle.chain.seal, TRUST_VALIDATORS)))
+
+
+HANDED_OVER: Final = (
+    light_block(validators.SECOND, 20, validators.THIRD),
+    light_block(validators.THIRD, 21),
+    light_block({**validators.THIRD, "hal": 6}),
+)
+"""From the first set to the second, to the third in the next block, and on to one that hal has joined."""
+
+TEXT_VALIDATORS: Final = slimmed(sealed(TEXT_SETTLED, light_block(validators.FIRST)))
+TEXT_HANDED_OVER: Final = slimmed(sealed(TEXT_UNSETTLED, *HANDED_OVER))

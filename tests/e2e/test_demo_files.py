@@ -12,7 +12,7 @@ from paraph.cli.program import paraph
 from paraph.core.encode import decode
 from paraph.devnet import demo
 
-pytestmark = [pytest.mark.e2e, pytest.mark.models, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e, pytest.mark.models]
 
 
 def verify(file: Path, trust: Path) -> int:

@@ -18,8 +18,9 @@ from paraph.devnet.network import Devnet
 pytestmark = [pytest.mark.e2e, pytest.mark.models]
 
 GUIDES = Path(__file__).parents[2] / "docs" / "guides"
-# use-with-web3 has tests of its own, with the clients that it is about.
-NAMES = sorted(file.stem for file in GUIDES.glob("*.md") if file.stem != "use-with-web3")
+# These have tests of their own: with the clients that they are about, and with networks of several nodes.
+ELSEWHERE = ("use-with-web3", "run-a-full-node", "be-a-validator", "upgrade-a-network")
+NAMES = sorted(file.stem for file in GUIDES.glob("*.md") if file.stem not in ELSEWHERE)
 BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PORTS = ("11435", "8600")
 STAYING = ("paraph proxy", "paraph node run")

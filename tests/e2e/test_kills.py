@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import pytest
 from tests.standard.small_models import double
+from tests.support.cometbft import free_port
 
 from paraph.adapters.blobs.folder import FolderBlobs
 from paraph.adapters.http.client import Means, SyncDriver
@@ -28,7 +29,6 @@ from paraph.core.encode import canonical
 from paraph.core.errors import Unavailable
 from paraph.core.ident import Address
 from paraph.core.keys import PrivateKey
-from paraph.devnet.network import _free_port
 from paraph.flows.effect import Rpc, ask
 from paraph.full_node.__main__ import GENESIS
 from paraph.full_node.__main__ import KEY as PRODUCER_KEY
@@ -73,7 +73,7 @@ class Net:
     """A full node and an inference node as processes, in a folder."""
 
     home: Path
-    ports: dict[str, int] = field(default_factory=lambda: {"full": _free_port(), "node": _free_port()})
+    ports: dict[str, int] = field(default_factory=lambda: {"full": free_port(), "node": free_port()})
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -268,7 +268,7 @@ def await_settled(net: Net, end_s: float) -> None:
 def audit(net: Net, answered: dict[bytes, Receipt]) -> None:
     """All that was answered is settled, once, for its price; escrows fell by exactly that; all truths hold."""
     store = LmdbStore(net.home / "full" / "chain")
-    chain = Chain(store, net.genesis, PRODUCER)
+    chain = Chain(store, net.genesis)
     state = chain.dump()
     assert broken(state) == []
     spent: dict[Address, int] = {}

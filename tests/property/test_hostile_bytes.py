@@ -1,12 +1,12 @@
 """Whatever bytes come, a reader returns a value or raises one of our errors: nothing else ever escapes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.build import KINDS, Kind, manifest_of, valid
+from tests.support.build import KINDS, SEALS, Kind, SealKind, manifest_of, valid
 from tests.support.strategies import damaged, json_values, outcome
 
 from paraph.core import abi, rlp
@@ -18,17 +18,21 @@ from paraph.core.merkle import consistent, root_from_inclusion
 from paraph.core.smt import StateProof, proof_from_json, proves
 from paraph.core.tensor import Tensor, from_base64, tensor_from_json
 from paraph.proofs.bundle import answer_from_json, decode_bundle, proved_from_json, settled_from_json
-from paraph.proofs.check import judge, units, verify
-from paraph.proofs.header import header_from_json, header_from_rlp, header_to_rlp
+from paraph.proofs.check import check_form, judge, units, verify
+from paraph.proofs.header import Head, header_from_json, header_from_rlp, header_to_rlp
 from paraph.proofs.manifest import manifest_from_json
 from paraph.proofs.policy import decode_trust
 from paraph.proofs.profile import profile_from_json
 from paraph.proofs.receipt import receipt_from_json
 from paraph.proofs.records import Batch, Model, NodeKey, Price, Record
 from paraph.proofs.request import request_from_json
+from paraph.proofs.seal import ProducerSeal, seal_from_json
 
 CASE: Final = valid("text")
 BUNDLE: Final = CASE.bundle
+SEAL: Final = BUNDLE.chain.seal
+assert isinstance(SEAL, ProducerSeal)
+VALIDATORS: Final = valid("text", seal="validators")
 SETTLED: Final = BUNDLE.chain.settled or pytest.fail("the bundle is settled")
 TENSOR: Final = Tensor("x", "BYTES", (2,), b"\x01\0\0\0a\0\0\0\0")
 FIELDS: Final = abi.method("f(uint8[] a, bytes b, string[2] c, bytes3 d)").inputs
@@ -37,9 +41,12 @@ BYTES: Final[dict[str, tuple[Callable[[bytes], object], bytes]]] = {
     "decode": (decode, BUNDLE.encode()),
     "decode_exact": (decode_exact, BUNDLE.encode()),
     "decode_bundle": (decode_bundle, BUNDLE.encode()),
+    "decode_bundle of validators": (decode_bundle, VALIDATORS.bundle.encode()),
     "decode_trust": (decode_trust, CASE.trust.encode()),
-    "rlp": (rlp.decode, rlp.encode(header_to_rlp(BUNDLE.chain.header))),
-    "header": (lambda data: header_from_rlp(rlp.decode(data)), rlp.encode(header_to_rlp(BUNDLE.chain.header))),
+    "decode_trust of validators": (decode_trust, VALIDATORS.trust.encode()),
+    "Head": (Head.decode, SEAL.signed.header.head().encode()),
+    "rlp": (rlp.decode, rlp.encode(header_to_rlp(SEAL.signed))),
+    "header": (lambda data: header_from_rlp(rlp.decode(data)), rlp.encode(header_to_rlp(SEAL.signed))),
     "abi": (lambda data: abi.decode(FIELDS, data), abi.encode(FIELDS, ((1, 2), b"abc", ("d", "é"), b"efg"))),
     "NodeKey": (NodeKey.decode, BUNDLE.chain.key.value),
     "Model": (Model.decode, BUNDLE.chain.model.value),
@@ -65,7 +72,9 @@ JSON: Final[dict[str, tuple[Callable[[Json], object], Json]]] = {
     "answer": (answer_from_json, BUNDLE.answer.as_json()),
     "request": (request_from_json, BUNDLE.request.as_json()),
     "receipt": (receipt_from_json, BUNDLE.answer.receipt.as_json()),
-    "header": (header_from_json, BUNDLE.chain.header.as_json()),
+    "header": (header_from_json, SEAL.signed.as_json()),
+    "seal": (seal_from_json, SEAL.as_json()),
+    "seal of validators": (seal_from_json, VALIDATORS.bundle.chain.seal.as_json()),
     "profile": (profile_from_json, BUNDLE.answer.profile.as_json()),
     "manifest": (manifest_from_json, manifest_of("text").as_json()),
     "settled": (settled_from_json, SETTLED.as_json()),
@@ -103,11 +112,12 @@ def test_json_is_read_or_refused(name: str, data: st.DataObject) -> None:
     assert not code or "." in code
 
 
+@pytest.mark.parametrize("seal", SEALS)
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data())
-def test_hostile_bundles_are_judged(kind: Kind, data: st.DataObject) -> None:
+def test_hostile_bundles_are_judged(kind: Kind, seal: SealKind, data: st.DataObject) -> None:
     """Any bundle that can be read at all is judged to the end; one that differs from the true one does not pass."""
-    case = valid(kind)
+    case = valid(kind, seal=seal)
     good = case.bundle.as_json()
     hostile = data.draw(warped(good))
     try:
@@ -120,11 +130,12 @@ def test_hostile_bundles_are_judged(kind: Kind, data: st.DataObject) -> None:
     assert not verdict.verified or bundle.encode() in (case.bundle.encode(), unsettled)
 
 
+@pytest.mark.parametrize("seal", SEALS)
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data())
-def test_damaged_bundles_do_not_pass(kind: Kind, data: st.DataObject) -> None:
+def test_damaged_bundles_do_not_pass(kind: Kind, seal: SealKind, data: st.DataObject) -> None:
     """A bundle with damaged bytes is `Malformed` or `Unverified`, unless the damage was to white space alone."""
-    case = valid(kind)
+    case = valid(kind, seal=seal)
     hostile = data.draw(damaged(case.bundle.encode()))
 
     try:
@@ -144,6 +155,23 @@ def test_units_are_counted_or_refused(one: Json, two: Json) -> None:
         except Malformed:
             continue
         assert all(type(each) is int and each >= 0 for each in found)
+
+
+PARTS: Final = [valid(kind).bundle for kind in KINDS]
+
+
+@given(data=st.data())
+def test_forms_are_checked_or_refused(data: st.DataObject) -> None:
+    """Any body, given and response, and true ones with one part replaced: of the form, or `Malformed`."""
+    good = data.draw(st.sampled_from(PARTS))
+    body, given_, response = (
+        data.draw(warped(dict(part) if isinstance(part, Mapping) else part) | json_values)
+        for part in (good.body, good.answer.given, good.answer.response)
+    )
+
+    if isinstance(body, Mapping) and isinstance(response, Mapping):
+        _, code = outcome(lambda: check_form(body, given_, response))
+        assert not code or "." in code
 
 
 @given(

@@ -4,6 +4,7 @@ Keys are chosen so that their paths share long beginnings: deep trees, where nod
 """
 
 from collections import defaultdict
+from collections.abc import Mapping
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +16,7 @@ from paraph.core.digest import sha256
 from paraph.core.errors import BrokenTruth
 from paraph.core.ident import Digest
 from paraph.core.smt import EMPTY, bit, inner_hash, leaf_hash, proves
-from paraph.ledger.tree import prove, update
+from paraph.ledger.tree import build, prove, update
 
 
 def crowded(prefix_bits: int, each: int) -> list[bytes]:
@@ -150,3 +151,44 @@ def test_a_missing_node_stops_everything() -> None:
         prove(empty.nodes.get, tree.root, KEYS[0])
     with pytest.raises(BrokenTruth):
         update(empty.nodes.get, tree.root, {KEYS[0]: b"b"})
+
+
+def built(content: Mapping[bytes, bytes]) -> tuple[Digest, dict[bytes, bytes]]:
+    """The root and the nodes of a tree built in one pass, and each node once, after its children."""
+    leaves = sorted((sha256(key), sha256(value)) for key, value in content.items())
+    nodes: dict[bytes, bytes] = {}
+    root = EMPTY
+    for root, data in build(iter(leaves)):
+        assert root not in nodes
+        if data[:1] == b"\x01":
+            assert all(child == EMPTY or child in nodes for child in (data[1:33], data[33:]))
+        nodes[root] = data
+    return root, nodes
+
+
+@given(st.dictionaries(st.sampled_from(KEYS) | st.binary(max_size=8), st.binary(max_size=3), max_size=40))
+def test_built_in_one_pass(content: dict[bytes, bytes]) -> None:
+    """A tree built from sorted leaves has the root and exactly the nodes of one that came about by changes."""
+    tree = Tree()
+    tree.put(dict(content))
+
+    assert built(content) == (tree.root, tree.nodes)
+
+
+def test_deep_trees_are_built() -> None:
+    """Leaves whose paths share all but their last bit stand at the bottom, and one path in memory suffices."""
+    base = bytes(31)
+    leaves: list[tuple[bytes, bytes]] = [(base + bytes((at,)), sha256(b"%d" % at)) for at in range(4)]
+    leaves.append((b"\xff" * 32, sha256(b"far")))
+
+    nodes = dict(build(iter(leaves)))
+
+    def root_of(part: list[tuple[bytes, bytes]], depth: int) -> Digest:
+        if len(part) < 2:
+            return leaf_hash(*part[0]) if part else EMPTY
+        left = [each for each in part if not bit(each[0], depth)]
+        right = [each for each in part if bit(each[0], depth)]
+        return inner_hash(root_of(left, depth + 1), root_of(right, depth + 1))
+
+    assert list(nodes)[-1] == root_of(leaves, 0)
+    assert len(nodes) == 5 + 3 + 254

@@ -35,7 +35,6 @@ from paraph.adapters.fakes.clock import FakeClock
 from paraph.adapters.fakes.engines import FakeTensorEngine, FakeTextEngine
 from paraph.adapters.fakes.store import MemoryStore
 from paraph.adapters.http.client import AsyncDriver, Means, error_of
-from paraph.adapters.solo.engine import Solo
 from paraph.core.amount import Wei
 from paraph.core.digest import sha256
 from paraph.core.encode import Json, JsonObject, decode
@@ -44,13 +43,14 @@ from paraph.core.ident import Address, ModelId, RequestKey
 from paraph.core.keys import PrivateKey
 from paraph.core.tensor import Tensor
 from paraph.flows import effective
-from paraph.flows.effect import Draw, Effect, Flow, Hear, Listen, Now, Post, Rpc, Show, Sign, Wait
+from paraph.flows.effect import Draw, Effect, Flow, Hear, Listen, Now, Post, Rpc, Show, Sign, Wait, Witnesses
 from paraph.flows.ports import KeyValue, TensorEngine, TextEngine
 from paraph.flows.serve import Identity
 from paraph.full_node.chain import Chain
 from paraph.full_node.ethereum import methods
 from paraph.full_node.production import Production
 from paraph.full_node.rpc import answer
+from paraph.full_node.solo import SoloApplication
 from paraph.inference_node import inference_protocol, native, openai
 from paraph.inference_node.ledger import LedgerView
 from paraph.inference_node.models import Served
@@ -62,7 +62,6 @@ from paraph.ledger.truths import broken
 from paraph.ledger.tx import Tx
 from paraph.ledger.versions import BY_NAME
 from paraph.proofs.manifest import Manifest, ModelFile
-from paraph.proofs.policy import Trust
 from paraph.proofs.request import Layer, Request, SignedRequest, body_digest
 
 T = TypeVar("T")
@@ -106,10 +105,11 @@ class Ledger:
     def __init__(self, clock: FakeClock) -> None:
         self.clock = clock
         self.genesis = ledger_genesis(producers=(PRODUCER.address,))
-        self.trust = Trust("test", CHAIN_ID, self.genesis.digest(), self.genesis.producers, devnet=True)
-        self.chain = Chain(MemoryStore(), self.genesis, PRODUCER)
-        self.engine = Solo(self.chain, clock)
-        self.methods = methods(self.chain, self.engine.mempool, Production(self.engine), clock)
+        self.trust = self.genesis.trust()
+        self.chain = Chain(MemoryStore(), self.genesis)
+        self.production = Production(SoloApplication(self.chain, PRODUCER), clock)
+        self.engine = self.production.engine
+        self.methods = methods(self.chain, self.production, clock)
         self.down = False
         self.asked: list[str] = []
         """Methods asked over RPC."""
@@ -352,6 +352,8 @@ def local(
                 return ledger.rpc(effect)
             case Now():
                 return ledger.clock.now_ms()
+            case Witnesses():
+                return 0
             case Draw():
                 return drawn(effect.size)
             case Sign():

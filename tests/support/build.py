@@ -4,15 +4,18 @@
 false in its world and everything else stays true: `build(receipt={"price": 1})` is an honestly signed wrong price.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Final, Literal, TypeAlias
+
+from tests.support import comet
 
 from paraph.core import merkle
 from paraph.core.amount import Wei
 from paraph.core.digest import sha256
 from paraph.core.encode import Json, JsonObject
+from paraph.core.errors import Malformed
 from paraph.core.ident import Digest, RequestKey, to_hex
 from paraph.core.keys import PrivateKey
 from paraph.core.smt import EMPTY, StateProof
@@ -21,6 +24,8 @@ from paraph.ledger.tree import prove, update
 from paraph.proofs.bundle import Answer, Bundle, Chain, Proved, Settled
 from paraph.proofs.check import SIGNATURE_EVIDENCE, given_of, units
 from paraph.proofs.header import Header, SignedHeader
+from paraph.proofs.light.trim import trimmed
+from paraph.proofs.light.types import LightBlock
 from paraph.proofs.manifest import Manifest, ModelFile
 from paraph.proofs.policy import Trust
 from paraph.proofs.profile import EngineProfile
@@ -35,9 +40,12 @@ from paraph.proofs.receipt import (
 )
 from paraph.proofs.records import Batch, Model, NodeKey, Price, batch_key, model_key, node_key_key, price_key
 from paraph.proofs.request import Layer, Request, SignedRequest, body_digest
+from paraph.proofs.seal import ProducerSeal, ValidatorSeal, engine_chain_id
 
 Kind: TypeAlias = Literal["text", "tensor"]
 KINDS: Final[tuple[Kind, ...]] = ("text", "tensor")
+SealKind: TypeAlias = Literal["producer", "validators"]
+SEALS: Final[tuple[SealKind, ...]] = ("producer", "validators")
 
 
 def key_of(name: str) -> PrivateKey:
@@ -58,6 +66,9 @@ NOW_S: Final = 1_750_000_000
 HEIGHT: Final = 12
 BATCH: Final = 3
 TRUST: Final = Trust("test", CHAIN_ID, GENESIS, (PRODUCER.address,), devnet=True)
+ENGINE_CHAIN_ID: Final = engine_chain_id(CHAIN_ID, GENESIS)
+ANCHOR: Final = comet.anchor()
+TRUST_VALIDATORS: Final = replace(TRUST, producers=(), anchor=ANCHOR, trusting_period_s=14 * 86_400)
 
 
 @dataclass(slots=True)
@@ -160,9 +171,34 @@ class Case:
     batch: tuple[Receipt, ...]
 
 
+def light_block(
+    root: Digest,
+    powers: comet.Powers = comet.FOUR,
+    *,
+    height: int = HEIGHT + 1,
+    following: comet.Powers | None = None,
+    signers: Collection[str] | None = None,
+    **header: object,
+) -> LightBlock:
+    """A block of the tests' own network whose header names `root`, signed by all of the set or by `signers`."""
+    changed = {"chain_id": ENGINE_CHAIN_ID, "app_hash": root, **header}
+    return comet.sealed(comet.header(height, powers, following, **changed), powers, signers=signers)
+
+
+def seal_of(root: Digest) -> ValidatorSeal:
+    """The seal of that state by validators: one block after it, with no vote that is not needed."""
+    return ValidatorSeal((trimmed(ANCHOR, light_block(root), ENGINE_CHAIN_ID),))
+
+
+def resealed(case: Case, *blocks: LightBlock) -> Case:
+    """The case under other light blocks."""
+    return replace(case, bundle=replace(case.bundle, chain=replace(case.bundle.chain, seal=ValidatorSeal(blocks))))
+
+
 def build(
     kind: Kind = "text",
     *,
+    seal: SealKind = "producer",
     settled: bool = True,
     body: JsonObject | None = None,
     given: Json = "as usual",
@@ -182,11 +218,12 @@ def build(
 ) -> Case:
     """A bundle in which everything is true but for what is changed here; what is changed is signed all the same.
 
-    `kind` is what is asked and answered; `settled` is False for an answer that is not in a batch yet. `body`, `given`,
-    `response`, `profile` and `evidence` are replaced whole, and their digests and units follow. `request`, `receipt`
-    and `header` are fields replaced before signing, `node_key`, `model` and `price` fields of the ledger's records
-    before the state is made, `trust` fields of the trust file. `payer`, `hot` and `producer` are who signs the request,
-    the receipt and the header.
+    `kind` is what is asked and answered; `seal` is who makes the state believable, to whom the trust file fits;
+    `settled` is False for an answer that is not in a batch yet. `body`, `given`, `response`, `profile` and `evidence`
+    are replaced whole, and their digests and units follow. `request`, `receipt` and `header` (the producer's) are
+    fields replaced before signing, `node_key`, `model` and `price` fields of the ledger's records before the state is
+    made, `trust` fields of the trust file. `payer`, `hot` and `producer` are who signs the request, the receipt and
+    the header.
     """
     body = body_of(kind) if body is None else body
     given = given_of_kind(kind) if given == "as usual" else given
@@ -208,7 +245,7 @@ def build(
     asked = replace(asked, **request)  # type: ignore[arg-type]
     signed = SignedRequest(CHAIN_ID, asked, payer.sign(asked.signing_digest(CHAIN_ID)))
 
-    input_units, output_units = units(body, response)
+    input_units, output_units = _units(body, response)
     made = Receipt(
         request_key=asked.key,
         request_hash=asked.hash(),
@@ -269,18 +306,27 @@ def build(
     )
     head = replace(head, **header)  # type: ignore[arg-type]
     place = Settled(BATCH, 1, merkle.inclusion_proof(leaves, 1), proved(batch_key(BATCH)))
+    by_producer = ProducerSeal(SignedHeader(head, producer.sign(head.hash())))
     chain = Chain(
-        SignedHeader(head, producer.sign(head.hash())),
+        by_producer if seal == "producer" else seal_of(tree.root),
         proved(node_key_key(HOT.address)),
         proved(model_key(model_id)),
         proved(price_key(model_id, 1)),
         place if settled else None,
     )
-    pinned = replace(TRUST, **trust)  # type: ignore[arg-type]
+    pinned = replace(TRUST if seal == "producer" else TRUST_VALIDATORS, **trust)  # type: ignore[arg-type]
     return Case(Bundle(signed, body, answer, chain), pinned, tree, batch)
 
 
+def _units(body: JsonObject, response: JsonObject) -> tuple[int, int]:
+    """Units as the response tells them; none where it does not, for tests of that."""
+    try:
+        return units(body, response)
+    except Malformed:
+        return 0, 0
+
+
 @cache
-def valid(kind: Kind = "text", *, settled: bool = True) -> Case:
-    """`build(kind, settled=settled)`, made once: for tests that only read it."""
-    return build(kind, settled=settled)
+def valid(kind: Kind = "text", *, settled: bool = True, seal: SealKind = "producer") -> Case:
+    """`build(kind, settled=settled, seal=seal)`, made once: for tests that only read it."""
+    return build(kind, settled=settled, seal=seal)

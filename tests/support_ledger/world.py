@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from paraph.core import abi
 from paraph.core.amount import SUPPLY_WEI, WEI_PER_OPG, Wei
 from paraph.core.digest import keccak256
@@ -16,6 +18,7 @@ from paraph.core.keys import PrivateKey
 from paraph.ledger.block import Applied, Block, Result, Simulated, apply_block, facts_of, simulate
 from paraph.ledger.genesis import Allocation, Genesis
 from paraph.ledger.rooms.accounts import rules as accounts
+from paraph.ledger.rooms.bonds.rules import key_proof_digest as consensus_key_proof
 from paraph.ledger.rooms.nodes.rules import key_proof_digest
 from paraph.ledger.rooms.params.types import BASE_FEE_MIN_WEI
 from paraph.ledger.state import State
@@ -191,6 +194,9 @@ class World:
             asked = request(number=number, now=begun)
             found.settle(signed(asked, receipt(asked, begun)))
         found.must(GOVERNOR, "Params", "set", "treasury_bps", 0)
+        found.must(GOVERNOR, "Params", "scheduleUpgrade", 2, 10**6)
+        found.must(CAROL, "Staking", "createValidator", *_validator_arguments(CAROL), value=20_000 * OPG)
+        found.must(CAROL, "Staking", "unbond", 5 * OPG)
         found.must(ALICE, "Escrow", "requestWithdrawal", 5)
         found.must(ALICE, "Opg", "approve", CAROL.address, 5)
         permit = (ALICE.address, BOB.address, 1, 0, found.now + 9)
@@ -209,7 +215,7 @@ class World:
 
     def apply(self, *raw: bytes, seconds: int = 1, proposer: Address = PROPOSER) -> Applied:
         """A block of raw transactions, `seconds` after the last one."""
-        block = Block(self.height + 1, self.now + seconds, proposer, raw)
+        block = Block(self.height + 1, self.now + seconds, proposer, raw, ZERO_DIGEST)
         applied = apply_block(self.state.get, block)
         self.commit(applied.changes)
         self.height, self.now, self.last = block.height, block.time_s, applied
@@ -280,13 +286,25 @@ class World:
         if result.status != 1:
             return [code(result)] * len(items), result
         found = [event for event in events(result) if event[0] in ("ReceiptSettled", "ReceiptRejected")]
-        return [values[-1].partition(":")[0] if name == "ReceiptRejected" else "" for name, values in found], result
+        return [values[-1] if name == "ReceiptRejected" else "" for name, values in found], result
+
+
+def _validator_arguments(operator: PrivateKey) -> tuple[bytes, bytes, str]:
+    """The arguments of Staking.createValidator: a consensus key, its consent, a moniker."""
+    key = Ed25519PrivateKey.from_private_bytes(keccak256(b"consensus key of " + operator.address))
+    consent = key.sign(consensus_key_proof(CHAIN_ID, operator.address))
+    return key.public_key().public_bytes_raw(), consent, "a validator"
 
 
 def _signed_parts(struct_hash: Digest) -> tuple[int, bytes, bytes]:
     """v, r, s of Alice's signature under OPG's domain."""
     made = ALICE.sign(signing_digest(accounts.domain(CHAIN_ID), struct_hash))
     return made[64], made[:32], made[32:64]
+
+
+def differing(one: World, other: World) -> set[bytes]:
+    """The keys of state that two worlds do not have alike."""
+    return {key for key in one.state.keys() | other.state.keys() if one.state.get(key) != other.state.get(key)}
 
 
 def events(result: Result) -> list[tuple[str, tuple[Any, ...]]]:

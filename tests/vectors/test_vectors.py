@@ -5,6 +5,7 @@ The same files are read a second time by code that shares nothing with ours: `np
 
 import json
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,34 +13,52 @@ import pytest
 from vectors import generate
 from vectors.cases import code_of
 
-from paraph.core import encode, rlp
+from paraph.core import ed25519, encode, rlp
 from paraph.core.digest import sha256, tagged
-from paraph.core.errors import Malformed
-from paraph.core.ident import Digest, to_hex
+from paraph.core.errors import Malformed, Unverified
+from paraph.core.ident import Address, Digest, to_hex
 from paraph.core.keys import PrivateKey, recover
 from paraph.core.merkle import consistent, root, root_from_inclusion
 from paraph.core.smt import StateProof, proves
 from paraph.core.tags import Tag
-from paraph.proofs import records
+from paraph.ledger.block import Result
+from paraph.ledger.contract import Log
+from paraph.ledger.genesis import decode_genesis
+from paraph.proofs import header, records
 from paraph.proofs.bundle import decode_bundle
-from paraph.proofs.check import judge
-from paraph.proofs.header import header_from_json
+from paraph.proofs.check import check_form, judge
+from paraph.proofs.header import HEAD_KEY, Head, hash_key, header_from_json
+from paraph.proofs.light.reading import anchor_from_json, light_block_from_json
+from paraph.proofs.light.types import ABSENT, validators_hash
+from paraph.proofs.light.verify import check, verify_chain
 from paraph.proofs.manifest import manifest_from_json
 from paraph.proofs.policy import decode_trust
 from paraph.proofs.receipt import receipt_from_json, stream_next, stream_start
 from paraph.proofs.request import body_digest, request_from_json
+from paraph.proofs.seal import engine_chain_id
 
 FOLDER: Final = Path(generate.__file__).parent
 FILES: Final = generate.files()
-TRUST: Final = (FOLDER / "bundle" / "trust.json").read_bytes()
 
 
 def cases(kind: str) -> Any:
     return json.loads((FOLDER / kind / "cases.json").read_bytes())
 
 
+TRUSTS: Final = {case["file"]: (FOLDER / "bundle" / case["trust"]).read_bytes() for case in cases("bundle")}
+
+
 def raw(text: str) -> bytes:
     return bytes.fromhex(text[2:])
+
+
+def unverified(act: Callable[[], object]) -> str | None:
+    """The code of the step that fails, or None."""
+    try:
+        act()
+    except Unverified as error:
+        return error.code
+    return None
 
 
 def named(found: list[dict[str, Any]]) -> pytest.MarkDecorator:
@@ -165,13 +184,107 @@ def test_stream(case: dict[str, Any]) -> None:
     assert [to_hex(link) for link in links] == case["links"]
 
 
-@named(cases("header"))
+@named(cases("header")["headers"])
 def test_header(case: dict[str, Any]) -> None:
-    """A header reads, hashes, and its signature recovers."""
+    """A header reads, hashes, its signature recovers, and its head gives it back."""
     signed = header_from_json(case["header"])
 
     assert to_hex(signed.header.hash()) == case["hash"]
     assert to_hex(recover(signed.header.hash(), signed.signature)) == case["signer"]
+    assert Head.decode(raw(case["head"])).header(signed.header.state_root) == signed.header
+
+
+def test_heads_and_hashes_in_state() -> None:
+    """The head and the hashes of earlier headers have their keys."""
+    found = cases("header")
+
+    assert raw(found["head_key"]) == HEAD_KEY
+    assert all(raw(case["key"]) == hash_key(case["height"]) for case in found["hash_keys"])
+
+
+def test_results() -> None:
+    """A result's leaf is that of its values, whatever the sentence of its failure; the root is over the leaves."""
+    found = cases("result")
+    leaves = []
+    for case in found["results"]:
+        logs = [
+            Log(Address(raw(each["address"])), tuple(Digest(raw(topic)) for topic in each["topics"]), raw(each["data"]))
+            for each in case["logs"]
+        ]
+        made = Result(
+            case["status"],
+            Digest(raw(case["hash"])),
+            case["gas_used"],
+            case["gas_price"],
+            raw(case["output"]),
+            case["error"].partition(":")[0] + ": in other words" if case["error"] else "",
+            tuple(logs),
+        )
+        leaves.append(made.leaf())
+        assert to_hex(leaves[-1]) == case["leaf"], case["name"]
+
+    assert to_hex(root(leaves)) == found["root"]
+
+
+@named(cases("genesis"))
+def test_genesis(case: dict[str, Any]) -> None:
+    """A genesis reads, has its digest, and the trust file follows from it."""
+    found = decode_genesis(case["document"].encode())
+
+    assert to_hex(found.digest()) == case["digest"]
+    assert found.trust().encode().decode() == case["trust"]
+    assert engine_chain_id(found.chain_id, found.digest()) == case["engine_chain_id"]
+
+
+def test_trust_files() -> None:
+    """Trust files read and are written again; what is none is refused."""
+    found = cases("trust")
+    for case in found["trusts"]:
+        assert decode_trust(case["trust"].encode()).encode().decode() == case["trust"]
+    for case in found["refused"]:
+        assert code_of(decode_trust, encode.canonical(case["trust"])) == case["refused"], case["name"]
+
+
+@named(cases("ed25519"))
+def test_ed25519(case: dict[str, Any]) -> None:
+    """A signature verifies or not, as said."""
+    assert ed25519.verify(raw(case["key"]), raw(case["message"]), raw(case["signature"])) == case["holds"]
+
+
+@named(cases("light-block")["blocks"])
+def test_light_block(case: dict[str, Any]) -> None:
+    """A block has its hashes and messages, and is checked or refused by the step that says so."""
+    block = light_block_from_json(case["block"])
+    signed = [
+        None if vote == ABSENT else to_hex(block.commit.message(index, case["chain_id"]))
+        for index, vote in enumerate(block.commit.signatures)
+    ]
+
+    assert to_hex(block.header.hash()) == case["hash"]
+    assert to_hex(validators_hash(block.validators)) == case["validators_hash"]
+    assert signed == case["messages"]
+    assert unverified(lambda: check(block, case["chain_id"])) == case["unverified"]
+
+
+@named(cases("light-block")["refused"])
+def test_light_block_refused(case: dict[str, Any]) -> None:
+    """What is no light block is refused when it is read."""
+    assert code_of(light_block_from_json, case["block"]) == case["refused"]
+
+
+@named(cases("light-chain"))
+def test_light_chain(case: dict[str, Any]) -> None:
+    """A chain of blocks leads from the anchor to its end, or the step that fails is named."""
+    blocks = [light_block_from_json(block) for block in case["blocks"]]
+    anchor = anchor_from_json(case["anchor"])
+
+    assert unverified(lambda: verify_chain(anchor, blocks, case["chain_id"])) == case["unverified"]
+
+
+@named(cases("response-form"))
+def test_response_form(case: dict[str, Any]) -> None:
+    """A response is of the form that its body asks for, or not."""
+    assert (code_of(check_form, case["body"], case["given"], case["response"]) is None) == case["holds"]
 
 
 def test_merkle() -> None:
@@ -204,7 +317,7 @@ def test_state_proofs() -> None:
 def test_records() -> None:
     """A record's bytes read back to the record, and write to the same bytes."""
     for case in cases("records"):
-        record = getattr(records, case["record"]).decode(raw(case["value"]))
+        record = getattr(header if case["record"] == "Head" else records, case["record"]).decode(raw(case["value"]))
         assert record.encode() == raw(case["value"])
 
 
@@ -222,7 +335,7 @@ def test_manifests() -> None:
 def test_bundle(case: dict[str, Any]) -> None:
     """A true bundle verifies, claim by claim."""
     data = (FOLDER / "bundle" / case["file"]).read_bytes()
-    verdict = judge(decode_bundle(data), decode_trust(TRUST))
+    verdict = judge(decode_bundle(data), decode_trust(TRUSTS[case["file"]]))
 
     assert verdict.verified
     assert [[claim.code, claim.outcome.value] for claim in verdict.claims] == case["verdict"]
@@ -233,6 +346,6 @@ def test_bundle(case: dict[str, Any]) -> None:
 def test_bundle_invalid(case: dict[str, Any]) -> None:
     """A lie is found: by the claims that fail, or because the file is malformed."""
     base = (FOLDER / "bundle" / f"{case['base']}.json").read_bytes()
-    trust = encode.canonical(case["trust"]) if "trust" in case else TRUST
+    trust = encode.canonical(case["trust"]) if "trust" in case else TRUSTS[f"{case['base']}.json"]
 
     assert generate.outcome(generate.edited(base, case), trust) == case["expect"]

@@ -26,15 +26,19 @@ STOPPED: Final = 130
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "verify": ("paraph.cli.verify", "Check a saved answer, with no network."),
     "devnet": ("paraph.cli.devnet", "A whole network on this machine."),
+    "testnet": ("paraph.cli.testnet", "A network of validators on this machine."),
     "chat": ("paraph.cli.chat", "Ask a language model; the answer is verified."),
     "infer": ("paraph.cli.infer", "Run a tensor model; the answer is verified."),
     "embed": ("paraph.cli.embed", "Embeddings of texts; the answer is verified."),
     "proxy": ("paraph.cli.proxy", "A local OpenAI API that signs, pays and verifies."),
+    "light": ("paraph.cli.light", "A local Ethereum JSON-RPC that verifies all it shows."),
+    "network": ("paraph.cli.network", "What is pinned of a network: show it, keep it fresh."),
     "receipt": ("paraph.cli.receipt", "Show, settle and replay saved answers."),
     "wallet": ("paraph.cli.wallet", "Your key, its balance and its escrow."),
     "model": ("paraph.cli.model", "Publish models and look at them."),
     "node": ("paraph.cli.node", "Inference nodes: look, register, run."),
     "full-node": ("paraph.cli.full_node", "The ledger's node."),
+    "validator": ("paraph.cli.validator", "Validators: bond, take part, leave."),
 }
 """Command, its module, and what it is for; here so that the list needs no imports."""
 

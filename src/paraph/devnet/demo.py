@@ -1,12 +1,15 @@
 """The demo: a real question to a real model, paid, settled, and verified with the network stopped.
 
-`make demo` runs it. Whatever it prints as verified was verified by the same code as `paraph verify`.
+`make demo` runs it on one solo full node, `make testnet` on four validators. Whatever it prints as verified was
+verified by the same code as `paraph verify`.
 """
 
+import argparse
 import shutil
 import sys
 import time
 from pathlib import Path
+from typing import Final
 
 from paraph.core.amount import Wei, format_opg
 from paraph.core.errors import ParaphError
@@ -14,6 +17,7 @@ from paraph.core.ident import Address
 from paraph.core.keys import checksummed
 from paraph.devnet.models import patient
 from paraph.devnet.network import Devnet
+from paraph.devnet.shape import SOLO, Shape
 from paraph.ledger.rooms.accounts.keys import STAKERS, TREASURY
 from paraph.proofs.bundle import decode_bundle
 from paraph.proofs.check import judge
@@ -22,33 +26,35 @@ from paraph.proofs.verdict import render
 from paraph.sdk.answer import Answer
 from paraph.sdk.client import Client
 
-OUT = Path("build/demo")
-QUESTION = "In two sentences: why should anyone be able to check which model wrote an answer?"
+OUT: Final = Path("build/demo")
+QUESTION: Final = "In two sentences: why should anyone be able to check which model wrote an answer?"
+ANSWERS: Final = ("chat.json", "infer.json")
 
 
-def main() -> int:
-    """Run the demo. Returns 0 when everything verified, 1 otherwise."""
+def main(shape: Shape = SOLO, out: Path = OUT) -> int:
+    """Run the demo on a network of that shape, made in `out`. Returns 0 when everything verified, 1 otherwise."""
     began = time.monotonic()
-    OUT.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(OUT / "devnet", ignore_errors=True)
-    devnet = Devnet((OUT / "devnet").resolve())
+    out.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(out / "devnet", ignore_errors=True)
+    devnet = Devnet((out / "devnet").resolve())
     try:
-        devnet.up(lambda step: _say(f"· {step}"))
-        _ask(devnet)
+        devnet.up(lambda step: _say(f"· {step}"), shape)
+        buy(devnet, out)
     except ParaphError as error:
         _say(f"the demo failed: {error}")
         return 1
     finally:
         devnet.down()
     _say("\n· the network is stopped: from here on there are only files\n")
-    verified = [_verify(OUT / name, OUT / "trust.json") for name in ("chat.json", "infer.json")]
+    verified = [_verify(out / name, out / "trust.json") for name in ANSWERS]
     _say(f"\n{time.monotonic() - began:.0f} s. Check again any time, anywhere:")
-    _say(f"  paraph verify {OUT}/chat.json --trust {OUT}/trust.json")
+    _say(f"  paraph verify {out}/chat.json --trust {out}/trust.json")
     return 0 if all(verified) else 1
 
 
-def _ask(devnet: Devnet) -> None:
-    shutil.copyfile(devnet.trust_file, OUT / "trust.json")
+def buy(devnet: Devnet, out: Path) -> None:
+    """Buy two answers and show who was paid; leave them, settled, in `out` with the trust file to check them by."""
+    shutil.copyfile(devnet.trust_file, out / "trust.json")
     with Client.open(devnet.network_file, devnet.key("user")) as client:
         people = {
             "model owner": devnet.key("developer").address,
@@ -77,8 +83,8 @@ def _ask(devnet: Devnet) -> None:
         )
 
         _say("· waiting for the settlement")
-        for answer, name in ((chat, "chat.json"), (decision, "infer.json")):
-            client.settled(answer).save(OUT / name)
+        for answer, name in zip((chat, decision), ANSWERS, strict=True):
+            client.settled(answer).save(out / name)
         _paid(client, people, before, escrow, (chat, decision))
 
 
@@ -112,4 +118,8 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    parser = argparse.ArgumentParser(prog="python -m paraph.devnet.demo", description=__doc__)
+    parser.add_argument("--validators", type=int, default=0, help="how many agree on blocks; 0: one solo full node")
+    parser.add_argument("--out", type=Path, default=OUT, help="folder for the network and the answers")
+    options = parser.parse_args()
+    sys.exit(main(Shape(options.validators), options.out))

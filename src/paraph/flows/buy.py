@@ -23,10 +23,13 @@ from paraph.proofs.policy import Trust
 from paraph.proofs.receipt import Receipt, stream_next, stream_start
 from paraph.proofs.records import batch_key, model_key, node_key_key, price_key
 from paraph.proofs.request import Layer, Request, SignedRequest, body_digest
+from paraph.proofs.seal import slim
 from paraph.proofs.verdict import Verified
 
 TRIES: Final = 3
 """Sendings of one signed request when the network fails."""
+PROOF_TRIES: Final = 20
+"""Askings for the proof of what the node named, 0.2 s apart: the server asked may be some blocks behind the node."""
 LIFETIME_S: Final = 600
 """How long a request may wait in a node's queue before its work must begin."""
 ANSWER_PATH: Final = "/paraph/v1/answer"
@@ -221,14 +224,14 @@ def _show_rest(answer: Answer, shown: str) -> Flow[None]:
 
 def _verified(trust: Trust, asked: Asked, answer: Answer) -> Flow[Verified[Bundle]]:
     receipt = answer.receipt.receipt
-    left = TRIES
+    left = PROOF_TRIES
     while True:
         left -= 1
         try:
             snapshot = yield from _records(trust, receipt)
             # The node may know a newer block than the server that was asked.
-            if left == 0 or receipt.height <= snapshot.header.header.height:
-                bundle = Bundle(asked.signed, asked.order.body, answer, _chain(snapshot, receipt, None))
+            if left == 0 or receipt.height <= snapshot.seal.height:
+                bundle = Bundle(asked.signed, asked.order.body, answer, _chain(trust, snapshot, receipt, None))
                 return verify(bundle, trust)
         except Unavailable as error:
             # The answer is here, and paid for: worth another try.
@@ -249,13 +252,13 @@ def _records(trust: Trust, receipt: Receipt, *more: bytes) -> Flow[Snapshot]:
     return (yield from registry.read(trust, *_places(receipt), *more))
 
 
-def _chain(snapshot: Snapshot, receipt: Receipt, settled: Settled | None) -> Chain:
+def _chain(trust: Trust, snapshot: Snapshot, receipt: Receipt, settled: Settled | None) -> Chain:
     missing = [name for name, place in zip(_NAMES, _places(receipt), strict=True) if place not in snapshot.values]
     if missing:
         codes = tuple((f"registry.{name}", f"the ledger does not know the receipt's {name}") for name in missing)
         raise Unverified(codes)
     key, model, price = (snapshot.values[place] for place in _places(receipt))
-    return Chain(snapshot.header, key, model, price, settled)
+    return Chain(slim(snapshot.seal, trust), key, model, price, settled)
 
 
 _NAMES = ("key", "model", "price")
@@ -277,7 +280,7 @@ def prove_settled(trust: Trust, bundle: Bundle) -> Flow[Verified[Bundle] | None]
     if place not in snapshot.values:
         raise Unverified((("settlement.batch", f"the ledger has no batch {batch}"),))
     shown: dict[str, Json] = {"batch": batch, "index": index, "path": path, "record": snapshot.values[place].as_json()}
-    chain = _chain(snapshot, receipt, settled_from_json(shown))
+    chain = _chain(trust, snapshot, receipt, settled_from_json(shown))
     return verify(replace(bundle, chain=chain), trust)
 
 

@@ -33,10 +33,20 @@ class Rpc(Effect[Json]):
     """A JSON-RPC call to a full node. Nothing in the reply is believed yet.
 
     Raises `Rejected` with the node's words for an error reply, `Unavailable` when it cannot be reached.
+
+    Args:
+        method, params: the call.
+        server: which full node: 0 the first; the others are witnesses, asked for what they hold against it.
     """
 
     method: str
     params: tuple[Json, ...]
+    server: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Witnesses(Effect[int]):
+    """How many witnesses there are: full nodes beside the first, which `Rpc.server` numbers from 1."""
 
 
 @dataclass(frozen=True, slots=True)

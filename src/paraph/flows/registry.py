@@ -1,20 +1,22 @@
-"""Verified registry reads: what the ledger says of models, nodes and keys, proved against a pinned producer's header.
+"""Verified registry reads: what the ledger says of models, nodes and keys, proved against a state that is believed.
 
-No RPC server is believed: it can withhold or be behind, not lie.
+No RPC server is believed: it can withhold or be behind, not lie. Where validators agree, witnesses are asked whether
+they hold the same chain.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final, TypeVar, assert_never
 
 from paraph.core.amount import Wei
 from paraph.core.encode import Json, as_list, take
-from paraph.core.errors import Malformed, Rejected, Unverified
+from paraph.core.errors import Malformed, Rejected, Unverified, must
 from paraph.core.ident import Address, ModelId, digest_from_hex, from_hex, to_hex
 from paraph.core.keys import checksummed
 from paraph.core.limits import PAGE_MAX
 from paraph.core.smt import proof_from_json, proves
-from paraph.flows.effect import Flow, Rpc, ask
+from paraph.flows.effect import Flow, Now, Rpc, Witnesses, ask
+from paraph.flows.light import compare, follow
 from paraph.ledger.rooms.accounts.keys import BALANCES
 from paraph.ledger.rooms.escrow.keys import ACCOUNTS
 from paraph.ledger.rooms.escrow.types import EMPTY, Account
@@ -24,18 +26,23 @@ from paraph.ledger.rooms.nodes.keys import LIST, NODES
 from paraph.ledger.rooms.nodes.types import Node
 from paraph.ledger.state import Listing
 from paraph.proofs.bundle import Proved
-from paraph.proofs.header import SignedHeader, header_from_json
+from paraph.proofs.light.period import check_clock, check_period
+from paraph.proofs.light.types import Anchor
 from paraph.proofs.policy import Trust
 from paraph.proofs.records import Model, Price, Record, model_key, price_key
+from paraph.proofs.seal import ProducerSeal, Seal, ValidatorSeal, believe, engine_chain_id, seal_from_json
 
 R = TypeVar("R", bound=Record)
+
+CLOCK_DRIFT_S: Final = 60
+"""How far ahead of ours the clocks of validators may be; more is a forgery or a clock to be set."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """State keys as one believed header has them; an absent key has no entry."""
+    """State keys as one believed state has them; an absent key has no entry."""
 
-    header: SignedHeader
+    seal: Seal
     values: dict[bytes, Proved]
 
     def record(self, key: bytes, kind: type[R]) -> R | None:
@@ -48,35 +55,72 @@ def read(trust: Trust, *keys: bytes) -> Flow[Snapshot]:
     """Read keys and prove every one.
 
     Raises:
-        Unverified: `registry.header`, `registry.proof`: the server's reply does not verify.
+        Unverified: `header.signature`, `light.…`, `registry.proof`: the server's reply does not verify.
     """
     asked: list[Json] = [to_hex(key) for key in keys]
     reply = yield from ask(Rpc("paraph_getProof", (asked,)))
-    signed, rows = _reading(reply, len(keys))
-    header = signed.header
-    if (header.chain_id, header.genesis) != (trust.chain_id, trust.genesis) or not any(
-        signed.signed_by(producer) for producer in trust.producers
-    ):
-        reason = f"the header of block {header.height} is not signed by a producer pinned for {trust.network}"
-        raise Unverified((("registry.header", reason),))
+    shown, rows = _reading(reply, len(keys))
+    seal = yield from believed(trust, shown)
     values: dict[bytes, Proved] = {}
     for row, key in zip(rows, keys, strict=True):
         named, value, proof = take(row, "a proof of state", "key", "value", "proof")
         found = None if value is None else from_hex(value, None, "value")
         parsed = proof_from_json(proof, "a proof of state")
-        if named != to_hex(key) or not proves(header.state_root, key, found, parsed):
+        if named != to_hex(key) or not proves(seal.state_root, key, found, parsed):
             raise Unverified((("registry.proof", f"the server's proof of {key!r} does not hold"),))
         if found is not None:
             values[key] = Proved(found, parsed)
-    return Snapshot(signed, values)
+    return Snapshot(seal, values)
 
 
-def _reading(reply: Json, count: int) -> tuple[SignedHeader, Sequence[Json]]:
-    header, proofs = take(reply, "the reply to paraph_getProof", "header", "proofs")
+def believed(trust: Trust, shown: Seal) -> Flow[Seal]:
+    """A seal of the same state that follows from what is pinned, with the blocks in between where they are needed.
+
+    Raises:
+        Unverified: `header.signature`, `light.…`: none does, the anchor is too old, or a witness holds another chain.
+    """
+    match shown:
+        case ProducerSeal():
+            believe(shown, trust)
+            return shown
+        case ValidatorSeal():
+            return (yield from _followed(trust, shown))
+        case _:
+            assert_never(shown)
+
+
+def _followed(trust: Trust, shown: ValidatorSeal) -> Flow[ValidatorSeal]:
+    if trust.anchor is None:
+        believe(shown, trust)
+    must(trust.anchor is not None, "without an anchor no validators are believed")
+    anchor: Anchor = trust.anchor  # type: ignore[assignment]
+    now_ms = yield from ask(Now())
+    check_period(anchor, trust.trusting_period_s, now_ms // 1000)
+    chain_id = engine_chain_id(trust.chain_id, trust.genesis)
+    seal = shown
+    try:
+        believe(shown, trust)
+    except Unverified as error:
+        if error.code not in ("light.overlap", "light.next_set"):
+            raise
+        # Too much has changed since: the blocks in between lead there.
+        seal = ValidatorSeal((yield from follow(anchor, chain_id, shown.blocks[-1].header.height)))
+        if seal.state_root != shown.state_root:
+            reason = f"the server shows two states after block {shown.height}"
+            raise Unverified((("light.reply", reason),)) from error
+    check_clock(seal.blocks[-1], CLOCK_DRIFT_S, now_ms // 1000)
+    witnesses = yield from ask(Witnesses())
+    if witnesses:
+        yield from compare(anchor, seal.blocks, chain_id, witnesses)
+    return seal
+
+
+def _reading(reply: Json, count: int) -> tuple[Seal, Sequence[Json]]:
+    seal, proofs = take(reply, "the reply to paraph_getProof", "seal", "proofs")
     rows = as_list(proofs, "proofs", items_max=count)
     if len(rows) != count:
         raise Malformed("registry.reply", f"the server answered {len(rows)} of {count} keys")
-    return header_from_json(header), rows
+    return seal_from_json(seal), rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +147,11 @@ def offer(trust: Trust, model_id: ModelId) -> Flow[Offer]:
 
 def nodes(trust: Trust) -> Flow[dict[Address, Node]]:
     """Every registered node that has not left, by operator account."""
-    found = yield from _listed(trust, LIST, NODES.prefix, Node)
+    found = yield from listed(trust, LIST, NODES.prefix, Node)
     return {Address(operator): node for operator, node in found.items() if not node.leaving_s}
 
 
-def _listed(trust: Trust, listing: Listing, prefix: bytes, kind: type[R]) -> Flow[dict[bytes, R]]:
+def listed(trust: Trust, listing: Listing, prefix: bytes, kind: type[R]) -> Flow[dict[bytes, R]]:
     """Every record that a listing names, in its order, by name; the records stand under `prefix`."""
     count_key = listing.prefix + b"count"
     counted = (yield from read(trust, count_key)).values.get(count_key)
@@ -145,7 +189,7 @@ def serving(trust: Trust, model_id: ModelId, wanted: Address | None) -> Flow[tup
 
 def models(trust: Trust) -> Flow[dict[ModelId, Model]]:
     """Every registered model."""
-    found = yield from _listed(trust, MODELS, MODEL_RECORDS.prefix, Model)
+    found = yield from listed(trust, MODELS, MODEL_RECORDS.prefix, Model)
     return {ModelId(model_id): model for model_id, model in found.items()}
 
 

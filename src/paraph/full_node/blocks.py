@@ -1,8 +1,8 @@
 """The chain's past over JSON-RPC: blocks, transactions, receipts."""
 
-from paraph.adapters.solo.mempool import Mempool
 from paraph.core.encode import Json, JsonObject
 from paraph.core.ident import Digest, to_hex
+from paraph.flows.mempool import Mempool
 from paraph.full_node.chain import Chain, StoredBlock
 from paraph.full_node.rpc import Method
 from paraph.full_node.shapes import (

@@ -1,10 +1,10 @@
-"""The chain's present over JSON-RPC: balances, calls and what they would cost. State is kept at the head only."""
+"""The chain's state over JSON-RPC: balances, calls and what they would cost, now and for some blocks back."""
 
-from paraph.adapters.solo.mempool import Mempool
 from paraph.core.digest import keccak256
 from paraph.core.encode import Json
 from paraph.core.errors import Malformed, Rejected
-from paraph.core.ident import Address, to_hex
+from paraph.core.ident import ZERO_ADDRESS, Address, to_hex
+from paraph.flows.mempool import Mempool
 from paraph.flows.ports import Clock
 from paraph.full_node.blocks import find_block
 from paraph.full_node.chain import Chain
@@ -19,7 +19,7 @@ from paraph.full_node.wire import (
     read_data,
     read_tag,
 )
-from paraph.ledger.block import Simulated, simulate
+from paraph.ledger.block import Simulated, facts_of, head_of, simulate
 from paraph.ledger.contract import OutOfGas, revert_data
 from paraph.ledger.rooms.accounts import rules as accounts
 from paraph.ledger.rooms.params import rules as params
@@ -62,23 +62,21 @@ class Calls:
 
     def balance(self, account: Address, tag: Tag | None) -> Json:
         """`eth_getBalance`."""
-        self._need_state(tag)
-        return quantity(accounts.balance(State(self._chain.read), account))
+        return quantity(accounts.balance(self._state(tag), account))
 
     def nonce(self, account: Address, tag: Tag | None) -> Json:
         """`eth_getTransactionCount`: `pending` counts the unbroken run of waiting transactions too."""
-        self._need_state(tag)
-        committed = self._chain.next_nonce(account)
+        committed = accounts.nonce(self._state(tag), account)
         return quantity(self._mempool.next_nonce(account, committed) if tag is Named.PENDING else committed)
 
     def code(self, account: Address, tag: Tag | None) -> Json:
         """`eth_getCode`."""
-        self._need_state(tag)
+        self._state(tag)
         return to_hex(CODE if account in BY_ADDRESS else b"")
 
     def storage(self, _account: Address, _slot: bytes, tag: Tag | None) -> Json:
         """`eth_getStorageAt`: no account has storage; state is read by `paraph_getProof`."""
-        self._need_state(tag)
+        self._state(tag)
         return to_hex(bytes(32))
 
     def sha3(self, data: bytes) -> Json:
@@ -87,60 +85,68 @@ class Calls:
 
     def call(self, asked: CallObject, tag: Tag | None, *_overrides: None) -> Json:
         """`eth_call`."""
-        self._need_state(tag)
-        gas = self._gas_limit() if asked.gas is None else min(asked.gas, self._gas_limit())
-        return to_hex(self._simulate(asked, gas).output)
+        at = self._height(tag)
+        limit = self._gas_limit()
+        return to_hex(self._simulate(asked, limit if asked.gas is None else min(asked.gas, limit), at).output)
 
     def estimate(self, asked: CallObject, tag: Tag | None, _overrides: None) -> Json:
         """`eth_estimateGas`: exact, since gas depends on the call's bytes and arguments alone."""
-        self._need_state(tag)
+        at = self._height(tag)
         limit = self._gas_limit() if asked.gas is None else min(asked.gas, self._gas_limit())
         try:
-            used = self._simulate(asked, self._gas_limit()).gas_used + _intrinsic(asked)
+            used = self._simulate(asked, self._gas_limit(), at).gas_used + _intrinsic(asked)
         except OutOfGas as error:
             raise refusal(INVALID_INPUT, f"gas required exceeds allowance ({limit})", error) from error
         if used > limit:
             raise RpcError(INVALID_INPUT, f"gas required exceeds allowance ({limit})")
         return quantity(used)
 
-    def _simulate(self, asked: CallObject, gas: int) -> Simulated:
+    def _simulate(self, asked: CallObject, gas: int, height: int) -> Simulated:
         if asked.to is None:
             raise RpcError(INVALID_INPUT, "contracts cannot be created on this chain: name a recipient in `to`")
-        self._need_funds(asked, gas)
+        read = self._chain.read_at(height)
+        self._need_funds(State(read), asked, gas)
         intrinsic = _intrinsic(asked)
         if gas < intrinsic:
             raise RpcError(INVALID_INPUT, f"intrinsic gas too low: gas {gas}, minimum needed {intrinsic}")
-        facts = self._chain.next_facts(self._clock.now_ms() // 1000)
+        head = head_of(State(read))
+        now_s = self._clock.now_ms() // 1000 if height == self._chain.height else head.time_s
+        # Nobody is paid a tip in a simulation: its proposer is nobody.
+        facts = facts_of(State(read), height + 1, max(now_s, head.time_s), ZERO_ADDRESS)
         try:
-            return simulate(self._chain.read, facts, asked.sender, asked.to, asked.value, asked.data, gas - intrinsic)
+            return simulate(read, facts, asked.sender, asked.to, asked.value, asked.data, gas - intrinsic)
         except OutOfGas as error:
             raise refusal(INVALID_INPUT, f"out of gas: {error.message}", error) from error
         except (Rejected, Malformed) as error:
             told = f"execution reverted: {error.code}: {error.message}"
             raise RpcError(REVERTED, told, to_hex(revert_data(error))) from error
 
-    def _need_funds(self, asked: CallObject, gas: int) -> None:
+    def _need_funds(self, state: State, asked: CallObject, gas: int) -> None:
         # As geth: a call that names a fee must afford it, one that names none is free.
         needed = asked.value + (asked.fee * gas if asked.gas is not None else 0)
-        held = accounts.balance(State(self._chain.read), asked.sender)
+        held = accounts.balance(state, asked.sender)
         if held < needed:
             raise RpcError(
                 INVALID_INPUT,
                 f"insufficient funds for gas * price + value: address {to_hex(asked.sender)} have {held} want {needed}",
             )
 
-    def _need_state(self, tag: Tag | None) -> None:
+    def _state(self, tag: Tag | None) -> State:
+        return State(self._chain.read_at(self._height(tag)))
+
+    def _height(self, tag: Tag | None) -> int:
         if tag is None or tag is Named.HEAD or tag is Named.PENDING:
-            return
+            return self._chain.height
         found = find_block(self._chain, tag)
         if found is None:
             raise RpcError(NOT_FOUND, "header not found: there is no such block")
-        if found.header.height != self._chain.height:
+        height, first = found.header.height, self._chain.state_first
+        if height < first:
             raise RpcError(
                 NOT_FOUND,
-                f"state of block {found.header.height} is not available:"
-                f" this node keeps state at the head only, now {self._chain.height}; ask for latest",
+                f"state of block {height} is not available: this node keeps that of block {first} on; ask for latest",
             )
+        return height
 
     def _gas_limit(self) -> int:
         return params.get(State(self._chain.read), GAS_LIMIT)

@@ -8,7 +8,7 @@ from paraph.core.encode import Json
 from paraph.core.ident import Digest, to_hex
 from paraph.flows.ports import Clock
 from paraph.full_node.chain import Chain
-from paraph.full_node.logs import RESULTS_MAX, Logs, Search, height_of, matching, read_search
+from paraph.full_node.logs import RESULTS_MAX, Logs, Search, Turn, height_of, matching, read_search
 from paraph.full_node.rpc import INVALID_INPUT, LIMIT_EXCEEDED, Method, RpcError
 from paraph.full_node.wire import Named, quantity, read_quantity
 
@@ -79,22 +79,33 @@ class Filters:
             if each.pending is not None and len(each.pending) < HASHES_MAX:
                 each.pending.append(tx_hash)
 
-    def changes(self, key: int) -> Json:
+    async def changes(self, key: int) -> Json:
         """`eth_getFilterChanges`: what is new since the last time; after a long absence, in portions."""
         found = self._get(key)
         if found.pending is not None:
             hashes: list[Json] = [to_hex(tx_hash) for tx_hash in found.pending]
             found.pending.clear()
             return hashes
+        start = found.height_next
+        try:
+            return await self._portion(found, min(self._last(found), start + STEP_BLOCKS_MAX - 1))
+        except BaseException:
+            # Not told after all: the next poll begins where this one did.
+            found.height_next = min(found.height_next, start)
+            raise
+
+    async def _portion(self, found: _Filter, last: int) -> Json:
         new: list[Json] = []
-        last = min(self._last(found), found.height_next + STEP_BLOCKS_MAX - 1)
+        turn = Turn()
         while found.height_next <= last and len(new) < RESULTS_MAX:
             block = self._chain.block(found.height_next)
+            # Counted before others are let in, so that two polls at once share the blocks and tell none twice.
+            found.height_next += 1
             if found.search is None:
                 new.append(to_hex(block.header.hash()))
             else:
                 new.extend(matching(block, found.search.criteria))
-            found.height_next += 1
+            await turn.share()
         return new
 
     async def all_logs(self, key: int) -> Json:

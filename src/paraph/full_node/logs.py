@@ -1,25 +1,28 @@
 """Events over JSON-RPC: which logs are asked for, and finding them in a range of blocks."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from paraph.adapters.index.port import LogQuery
 from paraph.core.encode import Json, JsonObject, as_list, as_object
 from paraph.core.ident import Address, Digest
 from paraph.full_node.blocks import find_block
 from paraph.full_node.chain import Chain, StoredBlock
+from paraph.full_node.index import Index
 from paraph.full_node.rpc import INVALID_PARAMS, LIMIT_EXCEEDED, NOT_FOUND, Method, RpcError
-from paraph.full_node.shapes import included, logs_json
+from paraph.full_node.shapes import included, log_json, logs_json
 from paraph.full_node.wire import Named, Tag, read_address, read_digest, read_tag
 from paraph.ledger.contract import Log
 
 BLOCKS_MAX: Final = 10_000
-"""Blocks in one search: about a second of one core, in steps that let others in."""
+"""Blocks in one search without the index: about a second of one core, in turns with others."""
 RESULTS_MAX: Final = 10_000
 """Logs in one answer: some 6 MB."""
-STEP: Final = 50
-"""Blocks between which a search lets others in."""
+TURN_S: Final = 0.005
+"""How long work goes on before it lets others in: nobody notices five milliseconds."""
 ALTERNATIVES_MAX: Final = 1_000
 TOPICS_MAX: Final = 4
 
@@ -51,10 +54,16 @@ class Search:
 
 
 class Logs:
-    """Searches for logs."""
+    """Searches for logs.
 
-    def __init__(self, chain: Chain) -> None:
+    Args:
+        chain: where they are.
+        index: finds them in any range; without one, or beyond what it has, blocks are read one by one.
+    """
+
+    def __init__(self, chain: Chain, index: Index | None = None) -> None:
         self._chain = chain
+        self._index = index
 
     def methods(self) -> dict[str, Method]:
         """The methods, by name."""
@@ -63,14 +72,62 @@ class Logs:
     async def search(self, asked: Search) -> Json:
         """`eth_getLogs`."""
         first, last = range_of(self._chain, asked)
+        if first > last:
+            return []
+        if self._index is not None and self._index.covers(first, last):
+            return await self._indexed(self._index, asked, first, last)
+        if last - first < BLOCKS_MAX:
+            return await self._scanned(asked.criteria, first, last)
+        if self._index is not None and await self._index.reaches(first, last):
+            return await self._indexed(self._index, asked, first, last)
+        behind = "" if self._index is None else f" (index behind: {self._index.told})"
+        raise RpcError(LIMIT_EXCEEDED, f"query exceeds max block range {BLOCKS_MAX}: ask for fewer blocks{behind}")
+
+    async def _indexed(self, index: Index, asked: Search, first: int, last: int) -> Json:
+        criteria = asked.criteria
+        found = await index.logs(LogQuery(first, last, criteria.addresses, criteria.topics, RESULTS_MAX + 1))
+        if len(found) > RESULTS_MAX:
+            raise _too_many()
+        shown: list[Json] = []
+        turn = Turn()
+        for row in found:
+            shown.append(log_json(row))
+            await turn.share()
+        return shown
+
+    async def _scanned(self, criteria: Criteria, first: int, last: int) -> Json:
+        _need_kept(self._chain, first)
         found: list[Json] = []
+        turn = Turn()
         for height in range(first, last + 1):
-            found.extend(matching(self._chain.block(height), asked.criteria))
+            found.extend(matching(self._chain.block(height), criteria))
             if len(found) > RESULTS_MAX:
-                raise RpcError(LIMIT_EXCEEDED, f"query returned more than {RESULTS_MAX} results: ask for fewer blocks")
-            if height % STEP == 0:
-                await asyncio.sleep(0)
+                raise _too_many()
+            await turn.share()
         return found
+
+
+class Turn:
+    """A turn of work in the event loop: long work shares it with others every few milliseconds."""
+
+    def __init__(self) -> None:
+        self._until_s = time.monotonic() + TURN_S
+
+    async def share(self) -> None:
+        """Let others in if this turn was long."""
+        if time.monotonic() > self._until_s:
+            await asyncio.sleep(0)
+            self._until_s = time.monotonic() + TURN_S
+
+
+def _too_many() -> RpcError:
+    return RpcError(LIMIT_EXCEEDED, f"query returned more than {RESULTS_MAX} results: ask for fewer blocks")
+
+
+def _need_kept(chain: Chain, first: int) -> None:
+    """Refuse blocks from before a state sync: an answer without them would look whole."""
+    if first < chain.first_height:
+        raise RpcError(NOT_FOUND, f"pruned history unavailable: this node has blocks from {chain.first_height} on")
 
 
 def matching(block: StoredBlock, criteria: Criteria) -> Iterator[JsonObject]:
@@ -93,10 +150,7 @@ def range_of(chain: Chain, asked: Search) -> tuple[int, int]:
     first, last = height_of(chain, asked.first), height_of(chain, asked.last)
     if first > last:
         raise RpcError(INVALID_PARAMS, f"invalid block range params: from {first} to {last}")
-    last = min(last, chain.height)
-    if last - first >= BLOCKS_MAX:
-        raise RpcError(LIMIT_EXCEEDED, f"query exceeds max block range {BLOCKS_MAX}: ask for fewer blocks")
-    return first, last
+    return first, min(last, chain.height)
 
 
 def height_of(chain: Chain, tag: Tag) -> int:

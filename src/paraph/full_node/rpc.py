@@ -8,6 +8,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final, TypeAlias
 
 import structlog
@@ -35,6 +36,8 @@ BATCH_MAX: Final = 100
 ANSWER_BYTES_MAX: Final = 25 * 1024 * 1024
 """Answers to one batch together: what geth allows."""
 
+UNKNOWN: Final = "unknown"
+
 Reader: TypeAlias = Callable[[Json, str], object]
 
 _log = structlog.get_logger()
@@ -50,6 +53,16 @@ class RpcError(Exception):
         self.data: Final = data
 
 
+class Group(Enum):
+    """What a method is for, by which a node decides whom it lets use it."""
+
+    READ = "read"
+    SUBMIT = "submit"
+    """Takes what others signed."""
+    OPERATE = "operate"
+    """Acts on the node itself: for its operator."""
+
+
 @dataclass(frozen=True, slots=True)
 class Method:
     """One method.
@@ -58,32 +71,50 @@ class Method:
         run: called with one value a reader; None for an optional one that was left out or null.
         readers: how each parameter is read.
         required: how many of the parameters must be there.
+        group: what it is for.
     """
 
     run: "Callable[..., Json | Awaitable[Json]]"
     readers: tuple[Reader, ...] = ()
     required: int = 0
+    group: Group = Group.READ
 
 
 Methods: TypeAlias = Mapping[str, Method]
 
 
-async def answer(methods: Methods, body: bytes) -> bytes:
-    """Answer one body: a call or a batch. Empty when nothing in it wants an answer. Never raises."""
+Around: TypeAlias = Callable[[str, Callable[[], Awaitable[Json]]], Awaitable[Json]]
+"""Runs a call of a method: for who limits, times or counts them. Of a method that is not in the table, and of what is
+no call at all, the name given is `UNKNOWN`: a stranger's words never become the name of anything."""
+
+
+def _just_run(_name: str, call: Callable[[], Awaitable[Json]]) -> Awaitable[Json]:
+    return call()
+
+
+async def answer(methods: Methods, body: bytes, around: Around = _just_run, batch_max: int = BATCH_MAX) -> bytes:
+    """Answer one body: a call or a batch. Empty when nothing in it wants an answer. Never raises.
+
+    Args:
+        methods: the table.
+        body: from a stranger.
+        around: runs each call.
+        batch_max: calls in one batch.
+    """
     try:
         asked = decode(body, bytes_max=BODY_BYTES_MAX)
     except Malformed as error:
-        return _failure(None, RpcError(PARSE_ERROR, f"parse error: {error.message}", _told(error)))
+        return failure(None, RpcError(PARSE_ERROR, f"parse error: {error.message}", _told(error)))
     if not isinstance(asked, list):
-        return await _one(methods, asked)
-    if not 0 < len(asked) <= BATCH_MAX:
-        return _failure(None, RpcError(INVALID_REQUEST, f"invalid request: a batch holds 1 to {BATCH_MAX} calls"))
+        return await _one(methods, asked, around)
+    if not 0 < len(asked) <= batch_max:
+        return failure(None, RpcError(INVALID_REQUEST, f"invalid request: a batch holds 1 to {batch_max} calls"))
     answers: list[bytes] = []
     room = ANSWER_BYTES_MAX
     for each in asked:
-        found = await _one(methods, each)
+        found = await _one(methods, each, around)
         if len(found) > room:
-            found = _failure(_id_of(each), RpcError(LIMIT_EXCEEDED, "response too large: ask for less in one batch"))
+            found = failure(_id_of(each), RpcError(LIMIT_EXCEEDED, "response too large: ask for less in one batch"))
         room -= len(found)
         if found:
             answers.append(found)
@@ -91,16 +122,17 @@ async def answer(methods: Methods, body: bytes) -> bytes:
     return b"[" + b",".join(answers) + b"]" if answers else b""
 
 
-async def _one(methods: Methods, asked: Json) -> bytes:
+async def _one(methods: Methods, asked: Json, around: Around) -> bytes:
+    name = asked.get("method") if isinstance(asked, dict) else None
     try:
-        name, params = _call_of(asked)
-        result = await _run(methods, name, params)
+        known = name if isinstance(name, str) and name in methods else UNKNOWN
+        result = await around(known, lambda: _run(methods, asked))
     except RpcError as error:
         quiet = isinstance(asked, dict) and "id" not in asked and error.number != INVALID_REQUEST
-        return b"" if quiet else _failure(_id_of(asked), error)
+        return b"" if quiet else failure(_id_of(asked), error)
     if isinstance(asked, dict) and "id" not in asked:
         return b""
-    return _encoded({"jsonrpc": "2.0", "id": _id_of(asked), "result": result})
+    return encoded({"jsonrpc": "2.0", "id": _id_of(asked), "result": result})
 
 
 def _call_of(asked: Json) -> tuple[str, list[Json]]:
@@ -120,7 +152,8 @@ def _call_of(asked: Json) -> tuple[str, list[Json]]:
     return name, params
 
 
-async def _run(methods: Methods, name: str, params: list[Json]) -> Json:
+async def _run(methods: Methods, asked: Json) -> Json:
+    name, params = _call_of(asked)
     method = methods.get(name)
     if method is None:
         raise RpcError(METHOD_NOT_FOUND, f"the method {name[:80]} does not exist/is not available")
@@ -187,12 +220,14 @@ def _id_of(asked: Json) -> Json:
     return key if isinstance(key, str | int | float) and not isinstance(key, bool) else None
 
 
-def _failure(key: Json, error: RpcError) -> bytes:
+def failure(key: Json, error: RpcError) -> bytes:
+    """The answer to a call that failed."""
     told: dict[str, Json] = {"code": error.number, "message": error.message}
     if error.data is not None:
         told["data"] = error.data
-    return _encoded({"jsonrpc": "2.0", "id": key, "error": told})
+    return encoded({"jsonrpc": "2.0", "id": key, "error": told})
 
 
-def _encoded(value: JsonObject) -> bytes:
+def encoded(value: JsonObject) -> bytes:
+    """A JSON object as it goes out."""
     return json.dumps(value, separators=(",", ":")).encode()

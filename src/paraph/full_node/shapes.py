@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+from paraph.adapters.index.port import BlockRows, LogRow, TransactionRow
 from paraph.core import rlp
 from paraph.core.digest import keccak256
 from paraph.core.encode import Json, JsonObject
@@ -73,6 +74,11 @@ def block_json(block: StoredBlock, *, full: bool) -> JsonObject:
     shown = list(included(block))
     transactions: list[Json] = [transaction_json(each) if full else to_hex(each.result.hash) for each in shown]
     size = len(rlp.encode([header_to_rlp(block.signed), list(block.transactions)]))
+    return {**header_json(block), "size": quantity(size), "transactions": transactions, "uncles": []}
+
+
+def header_json(block: StoredBlock) -> JsonObject:
+    """A block without its transactions: what is told of each new one."""
     header = block.header
     return {
         "number": quantity(header.height),
@@ -87,8 +93,6 @@ def block_json(block: StoredBlock, *, full: bool) -> JsonObject:
         "gasUsed": quantity(header.gas_used),
         "gasLimit": quantity(header.gas_limit),
         "baseFeePerGas": quantity(header.base_fee),
-        "size": quantity(size),
-        "transactions": transactions,
         **ABSENT,
     }
 
@@ -97,7 +101,6 @@ ABSENT: Final[JsonObject] = {
     "nonce": "0x" + "00" * 8,
     "mixHash": to_hex(ZERO_DIGEST),
     "sha3Uncles": to_hex(EMPTY_UNCLES),
-    "uncles": [],
     "difficulty": "0x0",
     "totalDifficulty": "0x0",
     "extraData": "0x",
@@ -173,21 +176,61 @@ def receipt_json(found: Included) -> JsonObject:
 
 def logs_json(found: Included) -> Iterator[JsonObject]:
     """The logs of a committed transaction, in order."""
+    return (log_json(row) for row in log_rows(found))
+
+
+def log_rows(found: Included) -> Iterator[LogRow]:
+    """The logs of a committed transaction, in order, as the index keeps them."""
     header = found.block.header
-    block_hash = to_hex(header.hash())
+    block_hash = header.hash()
     for offset, log in enumerate(found.result.logs):
-        yield {
-            "address": to_hex(log.address),
-            "topics": [to_hex(topic) for topic in log.topics],
-            "data": to_hex(log.data),
-            "blockNumber": quantity(header.height),
-            "blockHash": block_hash,
-            "blockTimestamp": quantity(header.time_s),
-            "transactionHash": to_hex(found.result.hash),
-            "transactionIndex": quantity(found.index),
-            "logIndex": quantity(found.logs_before + offset),
-            "removed": False,
-        }
+        yield LogRow(
+            header.height,
+            block_hash,
+            header.time_s,
+            found.index,
+            found.result.hash,
+            found.logs_before + offset,
+            log.address,
+            log.topics,
+            log.data,
+        )
+
+
+def log_json(row: LogRow) -> JsonObject:
+    """A log: the same whether it was found in its block or in the index."""
+    return {
+        "address": to_hex(row.address),
+        "topics": [to_hex(topic) for topic in row.topics],
+        "data": to_hex(row.data),
+        "blockNumber": quantity(row.height),
+        "blockHash": to_hex(row.block_hash),
+        "blockTimestamp": quantity(row.time_s),
+        "transactionHash": to_hex(row.tx_hash),
+        "transactionIndex": quantity(row.tx_index),
+        "logIndex": quantity(row.index),
+        "removed": False,
+    }
+
+
+def block_rows(block: StoredBlock) -> BlockRows:
+    """A block as the index keeps it."""
+    header, shown = block.header, list(included(block))
+    block_hash = header.hash()
+    transactions = tuple(
+        TransactionRow(
+            header.height,
+            block_hash,
+            header.time_s,
+            each.index,
+            each.result.hash,
+            each.signed.sender,
+            each.signed.tx.to,
+        )
+        for each in shown
+    )
+    logs = tuple(row for each in shown for row in log_rows(each))
+    return BlockRows(header.height, block_hash, header.time_s, transactions, logs)
 
 
 def bloom(logs: Iterable[Log]) -> bytes:

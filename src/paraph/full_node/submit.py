@@ -4,14 +4,14 @@ Wallets and libraries decide by geth's sentences whether to raise a fee, take an
 front; our own code and numbers are in the error's data.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from paraph.core.encode import Json
 from paraph.core.errors import Malformed, ParaphError, Rejected, Unavailable
-from paraph.core.ident import to_hex
-from paraph.full_node.filters import Filters
-from paraph.full_node.production import Production
-from paraph.full_node.rpc import INVALID_INPUT, REFUSED, UNAVAILABLE, Method, RpcError, refusal
+from paraph.core.ident import Digest, to_hex
+from paraph.full_node.engine import Engine
+from paraph.full_node.rpc import INVALID_INPUT, REFUSED, UNAVAILABLE, Group, Method, RpcError, refusal
 from paraph.full_node.wire import read_data
 
 WORDS: Final = {
@@ -37,25 +37,26 @@ class Submissions:
     """Takes raw transactions.
 
     Args:
-        production: where they wait for a block.
-        filters: told of each one taken.
+        engine: where they wait for a block.
+        heard: told of each one taken.
     """
 
-    def __init__(self, production: Production, filters: Filters) -> None:
-        self._production = production
-        self._filters = filters
+    def __init__(self, engine: Engine, heard: tuple[Callable[[Digest], None], ...]) -> None:
+        self._engine = engine
+        self._heard = heard
 
     def methods(self) -> dict[str, Method]:
         """The methods, by name."""
-        return {"eth_sendRawTransaction": Method(self.send, (read_data,), 1)}
+        return {"eth_sendRawTransaction": Method(self.send, (read_data,), 1, Group.SUBMIT)}
 
-    def send(self, raw: bytes) -> Json:
+    async def send(self, raw: bytes) -> Json:
         """`eth_sendRawTransaction`: returns the hash as soon as the transaction waits for a block."""
         try:
-            tx_hash = self._production.submit(raw)
+            tx_hash = await self._engine.submit(raw)
         except ParaphError as error:
             raise _refused(error) from error
-        self._filters.saw(tx_hash)
+        for heard in self._heard:
+            heard(tx_hash)
         return to_hex(tx_hash)
 
 

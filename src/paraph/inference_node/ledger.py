@@ -76,4 +76,4 @@ PAYERS_KEPT: Final = 10_000
 
 
 def _height(trust: Trust) -> Flow[int]:
-    return (yield from registry.read(trust)).header.header.height
+    return (yield from registry.read(trust)).seal.height

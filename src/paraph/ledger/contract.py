@@ -13,6 +13,7 @@ from paraph.core import abi
 from paraph.core.amount import Wei
 from paraph.core.errors import Malformed, Rejected
 from paraph.core.ident import Address
+from paraph.core.keys import Recover, recover
 from paraph.ledger.state import State
 
 
@@ -40,7 +41,8 @@ class Log:
 class Call:
     """One call of a contract: who, with how much, in which block, with how much gas.
 
-    Mutable in two places only, both growing: the gas spent and the logs.
+    Mutable in two places only, both growing: the gas spent and the logs. `recover` finds the signer of a signature; it
+    is here so that signatures checked before the block need no second look.
     """
 
     state: State
@@ -51,6 +53,7 @@ class Call:
     gas_limit: int
     gas_used: int = 0
     logs: list[Log] = field(default_factory=list)
+    recover: Recover = recover
 
     def charge(self, gas: int) -> None:
         """Spend gas. Raises `Rejected` (`gas.out`) beyond the limit."""

@@ -19,19 +19,34 @@ from paraph.core.encode import (
     take,
 )
 from paraph.core.errors import Malformed
-from paraph.core.ident import Address, Digest, address_from_hex, to_hex
-from paraph.core.limits import NAME_BYTES_MAX
+from paraph.core.ident import (
+    ZERO_ADDRESS,
+    ZERO_DIGEST,
+    Address,
+    Digest,
+    address_from_hex,
+    from_hex,
+    to_hex,
+)
+from paraph.core.limits import NAME_BYTES_MAX, TIME_S_MAX
+from paraph.core.merkle import root as merkle_root
 from paraph.core.tags import Tag
-from paraph.ledger.block import BASE_FEE, CHAIN_ID, TIME_S
+from paraph.ledger.block import BASE_FEE
 from paraph.ledger.rooms.accounts.keys import BALANCES
 from paraph.ledger.rooms.accounts.rules import reserved
+from paraph.ledger.rooms.bonds import rules as bonds
+from paraph.ledger.rooms.bonds.types import GenesisValidator
 from paraph.ledger.rooms.params import rules as params
-from paraph.ledger.rooms.params.keys import GOVERNOR
-from paraph.ledger.rooms.params.types import BASE_FEE_MIN_WEI, PARAMETERS
+from paraph.ledger.rooms.params.keys import GOVERNOR, VERSION
+from paraph.ledger.rooms.params.types import BASE_FEE_MIN_WEI, GAS_LIMIT, PARAMETERS, UNBOND_DELAY_S
 from paraph.ledger.state import State
+from paraph.proofs.header import HEAD_KEY, Head
+from paraph.proofs.light.types import Anchor, Validator, ordered
+from paraph.proofs.policy import Trust
 
 FORMAT = "paraph/genesis/1"
 ALLOCATIONS_MAX = 100_000
+VALIDATORS_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +66,8 @@ class Genesis:
         network: its name.
         chain_id: EIP-155 chain id; small enough for any wallet.
         time_s: Unix seconds; the first block is not earlier.
-        producers: accounts that sign headers (one, for a solo network).
+        producers: accounts that sign headers on a solo network; none where validators agree.
+        validators: the first validators, with their bonds; none on a solo network.
         governor: who may change parameters until governance exists; zero for nobody.
         devnet: true when nothing on it has value.
         allocations: the whole supply.
@@ -66,6 +82,7 @@ class Genesis:
     devnet: bool
     allocations: tuple[Allocation, ...]
     parameters: dict[str, int] = field(default_factory=dict)
+    validators: tuple[GenesisValidator, ...] = ()
 
     def as_json(self) -> dict[str, Json]:
         """The document as JSON."""
@@ -75,6 +92,15 @@ class Genesis:
             "chain_id": self.chain_id,
             "time_s": self.time_s,
             "producers": [to_hex(each) for each in self.producers],
+            "validators": [
+                {
+                    "operator": to_hex(each.operator),
+                    "key": to_hex(each.key),
+                    "bond": str(each.bond),
+                    "moniker": each.moniker,
+                }
+                for each in self.validators
+            ],
             "governor": to_hex(self.governor),
             "devnet": self.devnet,
             "allocations": [
@@ -88,18 +114,35 @@ class Genesis:
         """The 32 bytes that name the network."""
         return tagged(Tag.GENESIS, canonical(self.as_json()))
 
+    def trust(self) -> Trust:
+        """What a client or an auditor pins of the network: all of it follows from this document.
+
+        Raises:
+            Malformed, Rejected: as `state`.
+        """
+        state = State(self.state().get)
+        powers = [Validator(each.key, each.power) for each in bonds.active_set(state)]
+        # Validators can be slashed until their bonds are back; two thirds of that leaves time to act on evidence.
+        period_s = params.get(state, UNBOND_DELAY_S) * 2 // 3 if powers else 0
+        anchor = Anchor(1, ordered(powers), self.time_s) if powers else None
+        return Trust(self.network, self.chain_id, self.digest(), self.producers, self.devnet, anchor, period_s)
+
     def state(self) -> dict[bytes, bytes | None]:
         """The first state.
 
         Raises:
-            Malformed: `genesis.supply`, `genesis.producers`, `genesis.reserved`; Rejected: `params.…`.
+            Malformed: `genesis.supply`, `genesis.producers`, `genesis.reserved`; Rejected: `params.…`, `bonds.…`.
         """
-        total = sum(each.amount for each in self.allocations)
+        total = sum(each.amount for each in self.allocations) + sum(each.bond for each in self.validators)
         if total != SUPPLY_WEI:
-            raise Malformed("genesis.supply", f"allocations add up to {total} wei; the supply is {SUPPLY_WEI}")
-        if not self.producers:
-            raise Malformed("genesis.producers", "a network needs at least one producer")
-        paid = [*(each.account for each in self.allocations), *self.producers]
+            raise Malformed("genesis.supply", f"allocations and bonds are {total} wei; the supply is {SUPPLY_WEI}")
+        if not self.producers and not self.validators:
+            raise Malformed("genesis.producers", "a network needs a producer (solo) or validators")
+        paid = [
+            *(each.account for each in self.allocations),
+            *self.producers,
+            *(each.operator for each in self.validators),
+        ]
         if any(reserved(account) for account in paid):
             raise Malformed("genesis.reserved", "what is paid to a native contract's address would be lost")
         unknown = sorted(self.parameters.keys() - PARAMETERS.keys())
@@ -111,16 +154,32 @@ class Genesis:
         for each in self.allocations:
             BALANCES.add(state, each.account, each.amount)
         state.put(GOVERNOR, self.governor)
-        CHAIN_ID.put(state, b"", self.chain_id)
-        TIME_S.put(state, b"", self.time_s)
-        BASE_FEE.put(state, b"", params.get(state, BASE_FEE_MIN_WEI))
+        VERSION.put(state, b"", 1)
+        bonds.begin(state, self.validators)
+        base_fee = params.get(state, BASE_FEE_MIN_WEI)
+        BASE_FEE.put(state, b"", base_fee)
+        # Clients take the next block's gas limit and base fee from the last block, even if that is this one.
+        head = Head(
+            self.chain_id,
+            self.digest(),
+            0,
+            self.time_s,
+            ZERO_DIGEST,
+            ZERO_ADDRESS,
+            merkle_root([]),
+            merkle_root([]),
+            0,
+            params.get(state, GAS_LIMIT),
+            base_fee,
+        )
+        state.put(HEAD_KEY, head.encode())
         state.keep()
         return state.changes()
 
 
 def decode_genesis(data: bytes) -> Genesis:
     """Read a genesis document. Raises `Malformed` (`genesis.format`, `json.…`)."""
-    form, network, chain_id, time_s, producers, governor, devnet, allocations, parameters = take(
+    form, network, chain_id, time_s, producers, validators, governor, devnet, allocations, parameters = take(
         decode_exact(data),
         "genesis",
         "format",
@@ -128,6 +187,7 @@ def decode_genesis(data: bytes) -> Genesis:
         "chain_id",
         "time_s",
         "producers",
+        "validators",
         "governor",
         "devnet",
         "allocations",
@@ -138,12 +198,23 @@ def decode_genesis(data: bytes) -> Genesis:
     return Genesis(
         as_text(network, "network", bytes_max=NAME_BYTES_MAX),
         as_integer(chain_id, "chain_id", 1, 2**32),
-        as_integer(time_s, "time_s"),
+        as_integer(time_s, "time_s", 0, TIME_S_MAX),
         tuple(address_from_hex(each, "producers") for each in as_list(producers, "producers", items_max=16)),
         address_from_hex(governor, "governor"),
         devnet,
         tuple(_allocation(each) for each in as_list(allocations, "allocations", items_max=ALLOCATIONS_MAX)),
         {name: as_decimal(value, name, 2**128) for name, value in as_object(parameters, "parameters").items()},
+        tuple(_validator(each) for each in as_list(validators, "validators", items_max=VALIDATORS_MAX)),
+    )
+
+
+def _validator(value: Json) -> GenesisValidator:
+    operator, key, bond, moniker = take(value, "validator", "operator", "key", "bond", "moniker")
+    return GenesisValidator(
+        address_from_hex(operator, "validator.operator"),
+        from_hex(key, 32, "validator.key"),
+        Wei(as_decimal(bond, "validator.bond", SUPPLY_WEI)),
+        as_text(moniker, "validator.moniker", bytes_max=NAME_BYTES_MAX),
     )
 
 

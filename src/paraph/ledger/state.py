@@ -70,7 +70,7 @@ class Numbers:
 
     def put(self, state: State, key: bytes, number: int) -> None:
         """Set the number at `key`."""
-        must(number >= 0, f"{self.prefix.decode()} holds no negative number")
+        must(number >= 0, "a table of numbers holds no negative one")
         state.put(self.prefix + key, rlp.from_uint(number) or None)
 
     def add(self, state: State, key: bytes, number: int) -> int:

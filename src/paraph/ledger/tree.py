@@ -4,7 +4,8 @@
 I/O: it reads nodes through a function and returns what to write. Verification is `core/smt.py`.
 """
 
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from paraph.core.digest import sha256
@@ -112,6 +113,49 @@ def update(get_node: GetNode, root: Digest, changes: Mapping[bytes, bytes | None
     hashed = sorted((sha256(key), None if value is None else sha256(value)) for key, value in changes.items())
     builder.update.root = builder.apply(root, list(hashed), 0)
     return builder.update
+
+
+def build(leaves: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[Digest, bytes]]:
+    """The nodes of a whole tree, children before parents, the root last; nothing when there are no leaves.
+
+    It holds one path at a time, so that a state of any size can be built again.
+
+    Args:
+        leaves: path and value hash, in the order of the paths, each path once.
+    """
+    # Finished subtrees to the left of the present path, each with its depth.
+    done: list[tuple[int, Digest]] = []
+    last: tuple[bytes, bytes] | None = None
+    above = -1  # how many bits the last leaf shares with the one before it
+    for leaf in itertools.chain(leaves, (None,)):
+        if last is not None:
+            below = -1 if leaf is None else _shared(last[0], leaf[0])
+            depth = max(above, below) + 1
+            node = leaf_hash(*last)
+            yield node, _LEAF + last[0] + last[1]
+            done.append((depth, node))
+            yield from _join(done, last[0], below + 1)
+            above = below
+        last = leaf
+
+
+def _join(done: list[tuple[int, Digest]], path: bytes, depth: int) -> Iterator[tuple[Digest, bytes]]:
+    """Join what is finished up to `depth`, along `path`."""
+    at, node = done.pop()
+    while at > depth:
+        at -= 1
+        sibling = EMPTY
+        if done and done[-1][0] == at + 1 and bit(path, at):
+            _, sibling = done.pop()
+        left, right = (sibling, node) if bit(path, at) else (node, sibling)
+        node = inner_hash(left, right)
+        yield node, _INNER + left + right
+    done.append((at, node))
+
+
+def _shared(one: bytes, other: bytes) -> int:
+    """How many leading bits two different paths share."""
+    return 256 - (int.from_bytes(one, "big") ^ int.from_bytes(other, "big")).bit_length()
 
 
 def prove(get_node: GetNode, root: Digest, key: bytes) -> StateProof:

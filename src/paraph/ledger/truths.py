@@ -1,6 +1,13 @@
 """All truths in one place: what an auditor checks on any dump of state, and tests after every step."""
 
 from paraph.ledger.rooms.accounts.truths import supply_is_conserved
+from paraph.ledger.rooms.bonds.truths import (
+    one_key_has_one_operator,
+    ranking_follows_power,
+    set_follows_power,
+    stake_is_held,
+    unbonding_is_in_order,
+)
 from paraph.ledger.rooms.escrow.truths import escrow_is_held
 from paraph.ledger.rooms.models.truths import one_price_is_in_force
 from paraph.ledger.rooms.nodes.truths import bonds_are_held, keys_belong_to_nodes
@@ -10,6 +17,11 @@ from paraph.ledger.rooms.settlement.truths import batches_are_whole
 TRUTHS = (
     supply_is_conserved,
     escrow_is_held,
+    stake_is_held,
+    one_key_has_one_operator,
+    unbonding_is_in_order,
+    ranking_follows_power,
+    set_follows_power,
     bonds_are_held,
     keys_belong_to_nodes,
     one_price_is_in_force,

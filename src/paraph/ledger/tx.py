@@ -3,15 +3,16 @@
 `check_form` needs the bytes alone and is the costly part (it recovers the sender); it may run anywhere, in parallel.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from paraph.core import rlp
 from paraph.core.amount import Wei
 from paraph.core.digest import keccak256
 from paraph.core.errors import Malformed, Rejected
 from paraph.core.ident import Address, Digest
-from paraph.core.keys import PrivateKey, recover
+from paraph.core.keys import PrivateKey, Recover, recover
 from paraph.core.limits import BLOCK_GAS_MAX, TX_BYTES_MAX
 
 GAS_INTRINSIC: Final = 21_000
@@ -97,12 +98,17 @@ class SignedTx:
     raw: bytes
 
 
-def check_form(raw: bytes, chain_id: int) -> SignedTx:
+Form: TypeAlias = Callable[[bytes, int], SignedTx]
+"""What `check_form` does. Whoever has read a transaction before passes one that remembers."""
+
+
+def check_form(raw: bytes, chain_id: int, recover: Recover = recover) -> SignedTx:
     """Everything that the bytes alone can tell.
 
     Args:
         raw: the transaction as wallets send it.
         chain_id: the only chain accepted.
+        recover: finds the sender of a signature.
 
     Raises:
         Malformed: `tx.form`, `tx.size`, `tx.type`, and what RLP and signatures raise.

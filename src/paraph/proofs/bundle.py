@@ -20,10 +20,10 @@ from paraph.core.errors import Malformed
 from paraph.core.ident import Digest, digest_from_hex, from_hex, to_hex
 from paraph.core.limits import MERKLE_DEPTH_MAX, RECORD_BYTES_MAX
 from paraph.core.smt import StateProof, proof_from_json
-from paraph.proofs.header import SignedHeader, header_from_json
 from paraph.proofs.profile import EngineProfile, profile_from_json
 from paraph.proofs.receipt import SignedReceipt, receipt_from_json
 from paraph.proofs.request import SignedRequest, request_from_json
+from paraph.proofs.seal import Seal, seal_from_json
 
 FORMAT = "paraph/bundle/1"
 
@@ -57,9 +57,9 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """What the ledger says, all proved against one header: the signing key, the model, the price, the settlement."""
+    """What the ledger says, all proved against one sealed state: the signing key, model, price, and settlement."""
 
-    header: SignedHeader
+    seal: Seal
     key: Proved
     model: Proved
     price: Proved
@@ -68,7 +68,7 @@ class Chain:
     def as_json(self) -> dict[str, Json]:
         """The chain part as JSON."""
         return {
-            "header": self.header.as_json(),
+            "seal": self.seal.as_json(),
             "key": self.key.as_json(),
             "model": self.model.as_json(),
             "price": self.price.as_json(),
@@ -160,9 +160,9 @@ def decode_bundle(data: bytes) -> Bundle:
 
 
 def _chain(value: Json) -> Chain:
-    header, key, model, price, settled = take(value, "chain", "header", "key", "model", "price", "settled")
+    seal, key, model, price, settled = take(value, "chain", "seal", "key", "model", "price", "settled")
     return Chain(
-        header_from_json(header),
+        seal_from_json(seal),
         proved_from_json(key, "chain.key"),
         proved_from_json(model, "chain.model"),
         proved_from_json(price, "chain.price"),

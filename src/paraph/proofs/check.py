@@ -6,30 +6,35 @@
  4. The receipt is its signer's: its EIP-712 signature recovers to the key that it names.
  5. The digests in the receipt are those of what is shown: given, response, profile, evidence; no outside data unseen.
  6. The layer's evidence holds. (The signature layer has none beyond the receipt's signature.)
- 7. The price is the model's schedule applied to the units used.
- 8. The header is believable: pinned chain, genesis and producer.
- 9. The ledger knows the key, the model and the price: each record is proved against the header's state root.
-10. The receipt is settled: it stands in a batch whose root is proved. SKIP while it is not settled yet.
+ 7. The response is of the form that the request asked for, and shows the units that it counts, where it can.
+ 8. The price is the model's schedule applied to the units used.
+ 9. The state is believable: a pinned producer signed its header, or validators that follow from those pinned voted
+    for it.
+10. The ledger knows the key, the model and the price: each record is proved against that state's root.
+11. The receipt is settled: it stands in a batch whose root is proved. SKIP while it is not settled yet.
 
 Not checked here, and said so in every verdict: that the machine ran that model (the signature layer carries the
 operator's word only), that the engine is what the profile says, and that the producer signed no second header.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import assert_never
 
 from paraph.core.amount import format_opg
-from paraph.core.encode import Json, JsonObject, as_list
+from paraph.core.encode import Json, JsonObject, as_integer, as_list, as_text, take
 from paraph.core.errors import Malformed, Unverified
 from paraph.core.ident import to_hex
 from paraph.core.keys import checksummed
-from paraph.core.limits import TENSOR_RANK_MAX
+from paraph.core.limits import JSON_BYTES_MAX, TENSOR_RANK_MAX, TENSORS_MAX
 from paraph.core.merkle import root_from_inclusion
 from paraph.core.smt import proves
+from paraph.core.tensor import Tensor, tensor_from_json
 from paraph.proofs import records
-from paraph.proofs.bundle import Bundle, Chain, Proved
+from paraph.proofs.bundle import Answer, Bundle, Chain, Proved
 from paraph.proofs.policy import Trust
 from paraph.proofs.receipt import NO_SOURCES, NO_STREAM, Receipt, evidence_digest, given_digest, response_digest
 from paraph.proofs.request import Layer, body_digest
+from paraph.proofs.seal import ProducerSeal, Seal, ValidatorSeal, believe
 from paraph.proofs.verdict import Claim, Outcome, Verdict, Verified
 
 SIGNATURE_EVIDENCE: JsonObject = {"layer": "signature"}
@@ -81,9 +86,95 @@ def _rows(tensors: Json) -> int:
     return rows
 
 
+CANCELLED = "cancelled"
+"""The finish reason of a text answer that its caller cut short."""
+
+
 def given_of(body: JsonObject, given: Json) -> Json:
     """What the receipt's given digest covers: what the engine was given, or a tensor request's own inputs."""
     return body.get("inputs") if given is None else given
+
+
+# --- the form of a response ---------------------------------------------------------------------------------------
+
+
+def check_form(body: JsonObject, given: Json, response: JsonObject) -> None:
+    """Check that a response is what the body asks for, as far as the two and what was given show it.
+
+    Not checked: that a text is the one its token ids stand for, and a count of tokens beside which no ids are shown.
+
+    Raises:
+        Malformed: `response.form`, `response.units`, or what is wrong with the shape of a part.
+    """
+    match body.get("kind"), response.get("kind"):
+        case ("chat" | "completion", "text"):
+            _check_text(body, given, response)
+        case ("embeddings", "embeddings"):
+            _check_embeddings(body, given, response)
+        case ("infer", "tensors"):
+            _check_tensors(body, given, response)
+        case kinds:
+            asked, found = (str(kind)[:40] for kind in kinds)
+            raise Malformed("response.form", f"a body of the kind {asked!r} is answered by the kind {found!r}")
+
+
+def _check_text(body: JsonObject, given: Json, response: JsonObject) -> None:
+    text, ids_in = take(given, "given", "text", "token_ids")
+    as_text(text, "given.text")
+    as_text(response.get("text"), "response.text")
+    tokens_in, tokens_out = units(body, response)
+    most = as_integer(body.get("max_tokens"), "max_tokens")
+    if tokens_out > most:
+        raise Malformed("response.form", f"{tokens_out} tokens came out; at most {most} were asked for")
+    shown_in, shown_out = _count(ids_in, "given.token_ids"), _count(response.get("token_ids"), "response.token_ids")
+    if shown_in not in (None, tokens_in):
+        raise Malformed("response.form", f"{shown_in} token ids were given, and {tokens_in} are counted")
+    # An engine may show ids later than text: of an answer that was cut short, some may never have come.
+    complete = response.get("finish_reason") != CANCELLED
+    if shown_out is not None and (shown_out > tokens_out or (complete and shown_out < tokens_out)):
+        raise Malformed("response.form", f"{shown_out} token ids came out, and {tokens_out} are counted")
+
+
+def _check_embeddings(body: JsonObject, given: Json, response: JsonObject) -> None:
+    _check_nothing_given(given)
+    texts = as_list(body.get("inputs"), "inputs", items_max=JSON_BYTES_MAX)
+    vectors = _tensors(response, "embeddings", len(texts))
+    if len(vectors) != len(texts):
+        raise Malformed("response.form", f"{len(vectors)} vectors for {len(texts)} texts")
+    if any((vector.datatype, len(vector.shape)) != ("FP32", 1) for vector in vectors):
+        raise Malformed("response.form", "an embedding is a list of FP32 numbers")
+    if units(body, response)[1]:
+        raise Malformed("response.form", "embeddings have no tokens out")
+
+
+def _check_tensors(body: JsonObject, given: Json, response: JsonObject) -> None:
+    _check_nothing_given(given)
+    units(body, response)
+    asked = list(as_list(body.get("outputs"), "outputs", items_max=TENSORS_MAX))
+    names = [tensor.name for tensor in _tensors(response, "outputs", TENSORS_MAX)]
+    if len(set(names)) != len(names):
+        raise Malformed("response.form", "two tensors have one name")
+    if asked and asked != names:
+        raise Malformed(
+            "response.form", f"the tensors are {', '.join(names)[:200]}, not those asked for, in their order"
+        )
+
+
+def _check_nothing_given(given: Json) -> None:
+    if given is not None:
+        raise Malformed("response.form", "the model was given what the body holds, so nothing stands beside it")
+
+
+def _tensors(response: JsonObject, name: str, items_max: int) -> list[Tensor]:
+    """The tensors shown, each with as much data as its shape says: their rows cannot be inflated."""
+    return [tensor_from_json(each, name) for each in as_list(response.get(name), name, items_max=items_max)]
+
+
+def _count(ids: Json, what: str) -> int | None:
+    """How many token ids are shown; None where none are."""
+    if ids is None:
+        return None
+    return len([as_integer(each, what) for each in as_list(ids, what, items_max=JSON_BYTES_MAX)])
 
 
 # --- the claims --------------------------------------------------------------------------------------------------
@@ -128,18 +219,14 @@ def _claims(bundle: Bundle, trust: Trust) -> Iterator[Claim]:
     yield _digests(bundle, receipt)
     # 6
     yield _evidence(bundle, receipt)
-    # 8
-    chain, header = bundle.chain, bundle.chain.header.header
-    believed = (header.chain_id, header.genesis) == (trust.chain_id, trust.genesis)
-    yield _claim(
-        "header.signature",
-        believed and any(chain.header.signed_by(producer) for producer in trust.producers),
-        f"block {header.height} is signed by a producer pinned for {trust.network}",
-        "the header is not of the pinned network, or no pinned producer signed it",
-    )
-    # 9 and 7
+    # 7
+    yield _form(bundle, receipt)
+    # 9
+    chain = bundle.chain
+    yield _sealed(chain.seal, trust)
+    # 10 and 8
     yield from _registry(bundle, chain, receipt)
-    # 10
+    # 11
     yield _settlement(chain, receipt)
 
 
@@ -173,19 +260,35 @@ def _evidence(bundle: Bundle, receipt: Receipt) -> Claim:
     )
 
 
+def _form(bundle: Bundle, receipt: Receipt) -> Claim:
+    model = to_hex(receipt.model_id)
+    try:
+        if bundle.body.get("model", model) != model:
+            raise Malformed("response.form", "the body names another model than the receipt")
+        check_form(bundle.body, bundle.answer.given, bundle.answer.response)
+    except Malformed as error:
+        return Claim("response.form", Outcome.FAIL, f"the response is not of the form asked for: {error.message}")
+    return Claim("response.form", Outcome.PASS, "the response is of the form that the body asks for")
+
+
+def _sealed(seal: Seal, trust: Trust) -> Claim:
+    try:
+        return Claim("chain.seal", Outcome.PASS, believe(seal, trust))
+    except Unverified as error:
+        return Claim("chain.seal", Outcome.FAIL, f"the state shown is not believable: {error.message}")
+
+
 def _record_claim(code: str, bundle: Bundle, key: bytes, proved: Proved, holds: bool, sentence: str) -> Claim:
-    root = bundle.chain.header.header.state_root
-    proven = proves(root, key, proved.value, proved.proof)
+    proven = proves(bundle.chain.seal.state_root, key, proved.value, proved.proof)
     return _claim(code, proven and holds, sentence, f"not shown by the ledger: {sentence}")
 
 
 def _registry(bundle: Bundle, chain: Chain, receipt: Receipt) -> Iterator[Claim]:
-    height = chain.header.header.height
+    height = chain.seal.height
     try:
         key = records.NodeKey.decode(chain.key.value)
         model = records.Model.decode(chain.model.value)
         price = records.Price.decode(chain.price.value)
-        input_units, output_units = units(bundle.body, bundle.answer.response)
     except Malformed as error:
         yield Claim("registry.records", Outcome.FAIL, f"a record of the ledger cannot be read: {error.message}")
         return
@@ -205,6 +308,11 @@ def _registry(bundle: Bundle, chain: Chain, receipt: Receipt) -> Iterator[Claim]
         bool(model.layers >> (receipt.layer - 1) & 1),
         f"model {to_hex(receipt.model_id)[:18]}… is registered as {model.name!r}, and offers this layer",
     )
+    try:
+        input_units, output_units = units(bundle.body, bundle.answer.response)
+    except Malformed:
+        # `response.form` says so; there is no price of what cannot be counted.
+        return
     due = price.of(input_units, output_units)
     yield _record_claim(
         "registry.price",
@@ -222,14 +330,13 @@ def _settlement(chain: Chain, receipt: Receipt) -> Claim:
     settled = chain.settled
     if settled is None:
         return Claim("settlement.batch", Outcome.SKIP, "not settled yet, or saved before it was")
-    header = chain.header.header
     try:
         batch = records.Batch.decode(settled.record.value)
     except Malformed as error:
         return Claim("settlement.batch", Outcome.FAIL, f"the batch's record cannot be read: {error.message}")
     key = records.batch_key(settled.batch)
     holds = (
-        proves(header.state_root, key, settled.record.value, settled.record.proof)
+        proves(chain.seal.state_root, key, settled.record.value, settled.record.proof)
         and root_from_inclusion(receipt.hash(), settled.index, batch.size, settled.path) == batch.root
     )
     return _claim(
@@ -269,17 +376,41 @@ def _questions(bundle: Bundle, failed: frozenset[str]) -> Iterator[Claim]:
             yield Claim(code, outcome, f"{question} {sentence}")
 
 
+def _uncounted(answer: Answer) -> Iterator[str]:
+    """What the file does not show of the units counted. Rows of tensors it shows."""
+    given, response = answer.given, answer.response
+    if response.get("kind") == "tensors":
+        return
+    shown_in = isinstance(given, Mapping) and given.get("token_ids") is not None
+    shown_out = response.get("token_ids") is not None and response.get("finish_reason") != CANCELLED
+    none_out = response.get("kind") == "embeddings"
+    hidden = [way for way, shown in (("in", shown_in), ("out", shown_out or none_out)) if not shown]
+    if hidden:
+        yield f"how many tokens went {' and '.join(hidden)}: not all of their ids are shown, so it is the node's word"
+    if shown_in or shown_out:
+        yield "that the token ids are those of the texts: only the model's tokenizer can tell"
+
+
 def _not_checked(bundle: Bundle, trust: Trust) -> Iterator[str]:
     yield "that the node's machine ran this model: the signature layer proves who answered, not what computed"
     if bundle.answer.given is not None:
         yield "that the chat template turned the messages into the given text (`paraph receipt replay` does)"
-    yield "that the units counted are those of the text or tensors shown, and of the kind asked for: the node's word"
+    yield from _uncounted(bundle.answer)
     if bundle.answer.profile.bit_exact != "yes":
         yield "whether the answer can be computed again: its engine promises no equal bits"
     if bundle.answer.receipt.receipt.stream_digest != NO_STREAM:
         yield "the order of the pieces, if it was streamed: its reader checked it; the file holds the whole"
     if bundle.chain.settled is None:
         yield "settlement: neither the debit is shown nor that the price schedule was in force; the ledger checks both"
-    yield "that the block producer signed no second chain: a solo network trusts its one producer"
+    match bundle.chain.seal:
+        case ProducerSeal():
+            yield "that the block producer signed no second chain: a solo network trusts its one producer"
+        case ValidatorSeal():
+            yield (
+                "that the pinned validators did not sell their keys after leaving: a file has no clock; pin a set from"
+                f" less than {trust.trusting_period_s // 86_400} days before the answer to be sure"
+            )
+        case _:
+            assert_never(bundle.chain.seal)
     if trust.devnet:
         yield f"anything of value: {trust.network} is a development network"

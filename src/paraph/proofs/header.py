@@ -1,11 +1,16 @@
 """A block's header, and what makes it believable.
 
-The header commits to the whole state after its block. On a solo network the one producer named in the genesis signs
-it; whoever pins that producer can check any state proof offline. What that signature does not show: that no second
-header of the same height exists, since a lone producer can sign two.
+The header commits to the whole state after its block, and all of it but the state root stands in that state as the
+`Head` record: whoever believes a state root believes the block, and through the hashes of earlier headers kept beside
+it (EIP-2935) the chain behind it.
+
+On a solo network the one producer named in the genesis signs headers; whoever pins that producer can check any state
+proof offline. What that signature does not show: that no second header of the same height exists, since a lone producer
+can sign two. On a network of validators `proofs/light` says which state root to believe.
 """
 
 from dataclasses import dataclass, fields
+from typing import Final
 
 from paraph.core import rlp
 from paraph.core.digest import keccak256
@@ -22,6 +27,17 @@ from paraph.core.ident import (
     to_hex,
 )
 from paraph.core.keys import SIGNATURE_BYTES, recover
+from paraph.proofs.records import Record
+
+HEAD_KEY: Final = b"chain/head"
+"""The state key of the `Head` record."""
+HASHES_KEPT: Final = 8_191
+"""Hashes of earlier headers kept in state: as many as EIP-2935 keeps."""
+
+
+def hash_key(height: int) -> bytes:
+    """The state key where the hash of the header of `height` stands, until a later one takes its place."""
+    return b"chain/hash/" + (height % HASHES_KEPT).to_bytes(2, "big")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +76,32 @@ class Header:
         values = (getattr(self, name) for name in self.__slots__)
         items = [value if isinstance(value, bytes) else rlp.from_uint(value) for value in values]
         return keccak256(rlp.encode([b"paraph/header/1", *items]))
+
+    def head(self) -> "Head":
+        """What of this header stands in the state it commits to."""
+        return Head(*(getattr(self, name) for name in Head.__slots__))
+
+
+@dataclass(frozen=True, slots=True)
+class Head(Record):
+    """The last block as its own state tells it: its header without the state root, which no state can hold."""
+
+    chain_id: int
+    genesis: Digest
+    height: int
+    time_s: int
+    parent: Digest
+    proposer: Address
+    transactions_root: Digest
+    results_root: Digest
+    gas_used: int
+    gas_limit: int
+    base_fee: int
+
+    def header(self, state_root: Digest) -> Header:
+        """The whole header."""
+        values = {name: getattr(self, name) for name in self.__slots__}
+        return Header(**values, state_root=state_root)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,4 +152,7 @@ def header_from_rlp(item: rlp.Rlp) -> SignedHeader:
         rlp.to_uint(member, field.name) if field.type is int else rlp.as_bytes(member, field.name, sizes[field.type])  # type: ignore[index]
         for field, member in zip(fields(Header), members[:-1], strict=True)
     ]
-    return SignedHeader(Header(*values), rlp.as_bytes(members[-1], "a signature", SIGNATURE_BYTES))  # type: ignore[arg-type]
+    signature = rlp.as_bytes(members[-1], "a signature")
+    if len(signature) not in (0, SIGNATURE_BYTES):
+        raise Malformed("rlp.shape", f"a signature is {SIGNATURE_BYTES} bytes, or none where validators agree")
+    return SignedHeader(Header(*values), signature)  # type: ignore[arg-type]

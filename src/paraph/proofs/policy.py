@@ -9,6 +9,8 @@ from paraph.core.encode import Json, as_integer, as_list, as_text, canonical, de
 from paraph.core.errors import Malformed
 from paraph.core.ident import Address, Digest, address_from_hex, digest_from_hex, to_hex
 from paraph.core.limits import NAME_BYTES_MAX
+from paraph.proofs.light.reading import anchor_from_json
+from paraph.proofs.light.types import Anchor
 
 FORMAT = "paraph/trust/1"
 PRODUCERS_MAX = 16
@@ -22,8 +24,11 @@ class Trust:
         network: its name, shown with every verdict.
         chain_id: EIP-155 chain id.
         genesis: digest of the genesis document.
-        producers: accounts whose signature makes a header believable.
+        producers: accounts whose signature makes a header believable; none where validators agree.
         devnet: true when nothing on the network has value; verdicts say so.
+        anchor: the validators from whom others follow; None on a solo network.
+        trusting_period_s: how long validators can be held to what they signed, as their bonds are; who goes online
+            refuses an anchor older than this.
     """
 
     network: str
@@ -31,6 +36,8 @@ class Trust:
     genesis: Digest
     producers: tuple[Address, ...]
     devnet: bool
+    anchor: Anchor | None = None
+    trusting_period_s: int = 0
 
     def as_json(self) -> dict[str, Json]:
         """The trust file as JSON."""
@@ -41,6 +48,8 @@ class Trust:
             "genesis": to_hex(self.genesis),
             "producers": [to_hex(producer) for producer in self.producers],
             "devnet": self.devnet,
+            "anchor": None if self.anchor is None else self.anchor.as_json(),
+            "trusting_period_s": self.trusting_period_s,
         }
 
     def encode(self) -> bytes:
@@ -50,18 +59,21 @@ class Trust:
 
 def decode_trust(data: bytes) -> Trust:
     """Read a trust file. Raises `Malformed` (`trust.format`, `trust.producers` when it pins nobody)."""
-    form, network, chain_id, genesis, producers, devnet = take(
-        decode_exact(data), "trust file", "format", "network", "chain_id", "genesis", "producers", "devnet"
+    names = ("format", "network", "chain_id", "genesis", "producers", "devnet", "anchor", "trusting_period_s")
+    form, network, chain_id, genesis, producers, devnet, anchor, period_s = take(
+        decode_exact(data), "trust file", *names
     )
     if form != FORMAT:
         raise Malformed("trust.format", f"not a trust file: its format must be {FORMAT}")
     listed = as_list(producers, "producers", items_max=PRODUCERS_MAX)
-    if not listed or not isinstance(devnet, bool):
-        raise Malformed("trust.producers", "a trust file pins at least one producer, and devnet is true or false")
+    if (not listed and anchor is None) or not isinstance(devnet, bool):
+        raise Malformed("trust.producers", "a trust file pins a producer or validators, and devnet is true or false")
     return Trust(
         as_text(network, "network", bytes_max=NAME_BYTES_MAX),
         as_integer(chain_id, "chain_id"),
         digest_from_hex(genesis, "genesis"),
         tuple(address_from_hex(each, "producers") for each in listed),
         devnet,
+        None if anchor is None else anchor_from_json(anchor),
+        as_integer(period_s, "trusting_period_s"),
     )

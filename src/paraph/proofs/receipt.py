@@ -25,7 +25,7 @@ from paraph.core.ident import (
     from_hex,
     to_hex,
 )
-from paraph.core.keys import SIGNATURE_BYTES, recover
+from paraph.core.keys import SIGNATURE_BYTES, Recover, recover
 from paraph.core.tags import Tag
 from paraph.proofs.request import Layer, Request, domain, layer_from_int
 
@@ -124,7 +124,7 @@ class SignedReceipt:
                 found[name] = str(value) if name == "price" else int(value)  # type: ignore[call-overload]
         return found | {"signature": to_hex(self.signature)}
 
-    def signed_by_signer(self, chain_id: int) -> bool:
+    def signed_by_signer(self, chain_id: int, recover: Recover = recover) -> bool:
         """True when the key the receipt names made the signature."""
         try:
             return recover(self.receipt.signing_digest(chain_id), self.signature) == self.receipt.signer

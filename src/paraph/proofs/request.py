@@ -25,7 +25,7 @@ from paraph.core.ident import (
     from_hex,
     to_hex,
 )
-from paraph.core.keys import SIGNATURE_BYTES, recover
+from paraph.core.keys import SIGNATURE_BYTES, Recover, recover
 from paraph.core.tags import Tag
 
 SETTLEMENT: Final = Address(bytes.fromhex("0000000000000000000000000000000000000a05"))
@@ -123,7 +123,7 @@ class SignedRequest:
             "signature": to_hex(self.signature),
         }
 
-    def signed_by_payer(self) -> bool:
+    def signed_by_payer(self, recover: Recover = recover) -> bool:
         """True when the payer's key made the signature."""
         try:
             return recover(self.request.signing_digest(self.chain_id), self.signature) == self.request.payer

@@ -32,7 +32,7 @@ from paraph.sdk.stream import AsyncStream, Stream
 
 
 def _means(network: Network, key: PrivateKey) -> Means:
-    return Means(network.rpc_url, SystemClock().now_ms, random_bytes, key.sign)
+    return Means(network.rpc_url, SystemClock().now_ms, random_bytes, key.sign, network.witnesses)
 
 
 class Client:

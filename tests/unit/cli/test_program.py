@@ -173,7 +173,7 @@ def test_missing_extra_is_named(tmp_path: Path) -> None:
         "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
         "sys.meta_path.insert(0, Without())\n"
         "from paraph.cli.program import paraph\n"
-        "for words in 'devnet status', 'proxy', 'node run --home x', 'full-node run --home x':\n"
+        "for words in 'devnet status', 'proxy', 'node run --home x', 'full-node start --home x':\n"
         "    print(paraph.main(words.split(), standalone_mode=False))\n"
     )
 

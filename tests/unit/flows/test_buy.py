@@ -296,7 +296,7 @@ def test_full_node_behind_the_node_is_waited_for() -> None:
     trust = market.ledger.trust
     found = play(buy(trust, order(chat_body("other"))), Bent(Hands(market, draw=lambda size: b"1" * size), old(2)))
     with pytest.raises(Unverified) as caught:
-        play(buy(trust, order(chat_body("third"))), Bent(Hands(market, draw=lambda size: b"2" * size), old(9)))
+        play(buy(trust, order(chat_body("third"))), Bent(Hands(market, draw=lambda size: b"2" * size), old(99)))
 
     assert found.verdict.verified
     assert caught.value.code == "registry.key"

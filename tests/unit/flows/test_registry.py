@@ -44,13 +44,21 @@ def test_values_and_absences_are_read() -> None:
 
     assert found.record(model_key(TEXT_ID), Model).name == TEXT.name
     assert found.record(model_key(ModelId(bytes(32))), Model) is None
-    assert found.header.header.height == ledger.chain.height
+    assert found.seal.height == ledger.chain.height
 
 
 LIES: dict[str, tuple[Callable[[dict[str, Any]], Any], type[ParaphError], str]] = {
-    "forged state root": (lambda r: r["header"].update(state_root="0x" + "11" * 32), Unverified, "registry.header"),
-    "forged height": (lambda r: r["header"].update(height=r["header"]["height"] + 1), Unverified, "registry.header"),
-    "other chain": (lambda r: r["header"].update(chain_id=1), Unverified, "registry.header"),
+    "forged state root": (
+        lambda r: r["seal"]["header"].update(state_root="0x" + "11" * 32),
+        Unverified,
+        "header.signature",
+    ),
+    "forged height": (
+        lambda r: r["seal"]["header"].update(height=r["seal"]["header"]["height"] + 1),
+        Unverified,
+        "header.signature",
+    ),
+    "other chain": (lambda r: r["seal"]["header"].update(chain_id=1), Unverified, "header.signature"),
     "other value": (lambda r: r["proofs"][0].update(value="0x01"), Unverified, "registry.proof"),
     "hidden value": (lambda r: r["proofs"][0].update(value=None), Unverified, "registry.proof"),
     "invented value": (lambda r: r["proofs"][1].update(value="0x01"), Unverified, "registry.proof"),
@@ -63,7 +71,7 @@ LIES: dict[str, tuple[Callable[[dict[str, Any]], Any], type[ParaphError], str]] 
     "other order": (lambda r: r["proofs"].reverse(), Unverified, "registry.proof"),
     "missing row": (lambda r: r["proofs"].pop() and None, Malformed, "registry.reply"),
     "more rows": (lambda r: r["proofs"].append(r["proofs"][0]), Malformed, "json.shape"),
-    "no proofs": (lambda r: {"header": r["header"]}, Malformed, "json.shape"),
+    "no proofs": (lambda r: {"seal": r["seal"]}, Malformed, "json.shape"),
     "a list": (lambda r: [r], Malformed, "json.shape"),
 }
 
@@ -99,13 +107,13 @@ def test_header_of_no_producer_is_caught() -> None:
     mine = person("another producer")
 
     def forge(reply: dict[str, Any]) -> None:
-        header = header_from_json(reply["header"]).header
-        reply["header"]["signature"] = to_hex(mine.sign(header.hash()))
+        header = header_from_json(reply["seal"]["header"]).header
+        reply["seal"]["header"]["signature"] = to_hex(mine.sign(header.hash()))
 
     with pytest.raises(Unverified) as caught:
         lied(ledger, registry.read(ledger.trust, model_key(TEXT_ID)), forge)
 
-    assert caught.value.code == "registry.header"
+    assert caught.value.code == "header.signature"
 
 
 def test_offer() -> None:

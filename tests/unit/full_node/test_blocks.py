@@ -170,7 +170,7 @@ def test_transaction_by_its_place(desk: Desk) -> None:
 def test_skipped_transactions_are_not_shown(desk: Desk) -> None:
     """Transactions that a block skipped appear nowhere, and do not shift the places of the others."""
     skipped, shown = transfer(77), transfer(3)
-    desk.chain.commit(START_S + 99, (b"garbage", skipped, shown, shown))
+    desk.application.commit(START_S + 99, (b"garbage", skipped, shown, shown))
 
     block = desk.result("eth_getBlockByNumber", "latest", True)
 

@@ -38,13 +38,37 @@ def test_head_by_its_hash(desk: Desk) -> None:
     assert desk.result("eth_getTransactionCount", text(ALICE), {"blockHash": receipt["blockHash"]}) == "0x1"
 
 
-@pytest.mark.parametrize(
-    ("tag", "says"), [("earliest", "at the head only"), ("0x0", "head only"), ("0x9", "not found")]
-)
+@pytest.mark.parametrize("tag", ["earliest", "0x0", {"blockNumber": "0x0"}])
+def test_state_of_an_earlier_block(desk: Desk, tag: Any) -> None:
+    """State of a block some way back is read as it was then, by reads and by calls."""
+    before = desk.result("eth_getBalance", text(BOB))
+    desk.settle(transfer(0, value=7))
+    held = {"to": native("Opg"), "data": hexed("Opg", "balanceOf", BOB.address)}
+
+    assert desk.result("eth_getBalance", text(BOB), tag) == before
+    assert desk.result("eth_getTransactionCount", text(ALICE), tag) == "0x0"
+    assert int(desk.result("eth_call", held, tag), 16) == int(before, 16)
+    assert int(desk.result("eth_call", held), 16) == int(before, 16) + 7
+
+
+def test_call_of_an_earlier_block_has_its_time(desk: Desk) -> None:
+    """A call on an earlier state runs in the block after it, at no later time than that block's own."""
+    desk.settle(calling(0, "Escrow", "deposit", value=5), calling(1, "Escrow", "requestWithdrawal", 5))
+    desk.clock.advance(2 * 86_400_000)
+    desk.engine.produce()
+    asked = {"from": text(ALICE), "to": native("Escrow"), "data": hexed("Escrow", "withdraw")}
+
+    assert desk.error("eth_call", asked, "0x1")["code"] == rpc.REVERTED
+    assert desk.result("eth_call", asked, "0x2") == "0x"
+
+
+@pytest.mark.parametrize(("tag", "says"), [("0x0", "this node keeps that of block 1 on"), ("0x9", "not found")])
 @pytest.mark.parametrize("method", ["eth_getBalance", "eth_getTransactionCount", "eth_getCode", "eth_call"])
-def test_other_state_is_refused(desk: Desk, method: str, tag: str, says: str) -> None:
-    """State of another block than the head is refused, and the error says what is there."""
-    desk.settle(transfer(0))
+def test_state_that_is_not_kept_is_refused(method: str, tag: str, says: str) -> None:
+    """State of a block too far back, or to come, is refused, and the error says what is there."""
+    desk = Desk(history_blocks=2)
+    for nonce in range(3):
+        desk.settle(transfer(nonce))
     what: Any = {"to": text(BOB)} if method == "eth_call" else text(BOB)
 
     error = desk.error(method, what, tag)

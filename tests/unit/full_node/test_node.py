@@ -13,13 +13,15 @@ from typing import Any
 import httpx
 import pytest
 from tests.support_ledger.world import ALICE, CHAIN_ID
-from tests.unit.full_node.world import PRODUCER, Desk, genesis, live, text, transfer
+from tests.unit.full_node.world import PRODUCER, Desk, Live, genesis, live, text, transfer
 
 from paraph.adapters.keys.keystore import SCRYPT_N_LIGHT, save_key
 from paraph.core.encode import canonical
 from paraph.core.errors import Rejected, Unavailable
 from paraph.core.keys import PrivateKey
+from paraph.full_node.config import Config, Rpc
 from paraph.full_node.node import FullNode
+from paraph.full_node.production import Production
 from paraph.full_node.rpc import BODY_BYTES_MAX
 
 CALL = b'{"jsonrpc":"2.0","id":1,"method":"eth_chainId"}'
@@ -35,7 +37,10 @@ def test_door(tmp_path: Path) -> None:
         assert (notification.status_code, notification.content) == (204, b"")
         health = stranger.get("/health")
         assert (health.status_code, health.json()["height"]) == (200, 0)
-        assert {**health.json(), "time": 0} == {"height": 0, "time": 0, "network": "test", "chain_id": CHAIN_ID}
+        index = {"height": 0, "behind": 0, "failure": None}
+        told = {"height": 0, "time": 0, "network": "test", "chain_id": CHAIN_ID, "index": index}
+        told |= {"peers": 0, "syncing": False}
+        assert {**health.json(), "time": 0} == told
         assert "server" not in health.headers
         assert stranger.get("/").status_code == 405
         assert stranger.get("/nothing").status_code == 404
@@ -46,17 +51,24 @@ def test_door(tmp_path: Path) -> None:
         assert stranger.post("/", content=b" " * (BODY_BYTES_MAX + 1), headers=JSON).status_code == 413
 
 
+async def produced(node: Live) -> None:
+    """The next block, or ten seconds."""
+    engine = node.node.engine
+    assert isinstance(engine, Production)
+    await engine.engine.produced(10)
+
+
 def test_transactions_make_blocks(tmp_path: Path) -> None:
     """A transaction handed in is in a block soon; the node started again goes on from there."""
     with live(tmp_path) as node:
         key = node.send(transfer(0))
-        asyncio.run_coroutine_threadsafe(node.node.engine.produced(10), node.loop).result(20)
+        asyncio.run_coroutine_threadsafe(produced(node), node.loop).result(20)
         receipt = node.result("eth_getTransactionReceipt", key)
         assert receipt["status"] == "0x1"
 
     with live(tmp_path, interval_s=0.05) as node:
         assert node.result("eth_getTransactionReceipt", key) == receipt
-        asyncio.run_coroutine_threadsafe(node.node.engine.produced(10), node.loop).result(20)
+        asyncio.run_coroutine_threadsafe(produced(node), node.loop).result(20)
         assert int(node.result("eth_blockNumber"), 16) > 1
 
 
@@ -76,7 +88,7 @@ def test_port_in_use(tmp_path: Path) -> None:
     """An address that is taken is a typed error, and nothing stays open behind it."""
 
     async def scene(port: int) -> str:
-        node = FullNode(tmp_path / "b", genesis(), PRODUCER, port=port)
+        node = FullNode(tmp_path / "b", genesis(), PRODUCER, config=Config(Rpc(f"127.0.0.1:{port}")))
         try:
             await node.start()
         except Unavailable as error:

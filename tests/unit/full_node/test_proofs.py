@@ -45,7 +45,8 @@ def test_proof_is_checked_by_the_client(desk: Desk) -> None:
 
     found = desk.result("paraph_getProof", [to_hex(there), to_hex(absent), to_hex(there)])
 
-    signed_header = header_from_json(found["header"])
+    assert found["seal"]["kind"] == "producer"
+    signed_header = header_from_json(found["seal"]["header"])
     root = signed_header.header.state_root
     assert signed_header.signed_by(PRODUCER.address)
     assert signed_header.header.height == 1

@@ -14,18 +14,19 @@ from tests.support_ledger.world import genesis as ledger_genesis
 
 from paraph.adapters.fakes.clock import FakeClock
 from paraph.adapters.fakes.store import MemoryStore
-from paraph.adapters.solo.engine import Solo
 from paraph.core.amount import Wei
 from paraph.core.digest import keccak256
 from paraph.core.ident import Address
 from paraph.core.keys import PrivateKey
 from paraph.core.smt import EMPTY
 from paraph.flows.ports import KeyValue
-from paraph.full_node.chain import Chain
+from paraph.full_node.chain import HISTORY_BLOCKS, Chain
+from paraph.full_node.config import Config, Consensus, Rpc
 from paraph.full_node.ethereum import methods
 from paraph.full_node.node import FullNode
 from paraph.full_node.production import Production
 from paraph.full_node.rpc import answer
+from paraph.full_node.solo import SoloApplication
 from paraph.ledger import tree
 from paraph.ledger.genesis import Genesis
 from paraph.ledger.tx import Tx
@@ -115,12 +116,15 @@ class Asker:
 class Desk(Asker):
     """A node without a socket: a chain in memory, its engine, its methods, a clock that moves when told."""
 
-    def __init__(self, network: Genesis | None = None, store: KeyValue | None = None) -> None:
+    def __init__(
+        self, network: Genesis | None = None, store: KeyValue | None = None, history_blocks: int = HISTORY_BLOCKS
+    ) -> None:
         self.clock = FakeClock((START_S + 10) * 1000)
-        self.chain = Chain(store or MemoryStore(), network or genesis(), PRODUCER)
-        self.engine = Solo(self.chain, self.clock)
-        self.production = Production(self.engine)
-        self.methods = methods(self.chain, self.engine.mempool, self.production, self.clock)
+        self.chain = Chain(store or MemoryStore(), network or genesis(), history_blocks)
+        self.application = SoloApplication(self.chain, PRODUCER)
+        self.production = Production(self.application, self.clock)
+        self.engine = self.production.engine
+        self.methods = methods(self.chain, self.production, self.clock)
         super().__init__(lambda body: asyncio.run(answer(self.methods, body)))
 
     def settle(self, *raw: bytes) -> list[Any]:
@@ -141,6 +145,11 @@ class Live(Asker):
         super().__init__(lambda body: self.http.post("/", content=body).content)
 
 
+def config(interval_s: float = 0) -> Config:
+    """A node on a free port of loopback that makes blocks by hand when asked."""
+    return Config(Rpc("127.0.0.1:0", produce=True), consensus=Consensus(interval_ms=int(interval_s * 1000)))
+
+
 @contextmanager
 def live(home: Path, network: Genesis | None = None, interval_s: float = 0) -> Iterator[Live]:
     """A full node on loopback while the block lasts."""
@@ -150,7 +159,7 @@ def live(home: Path, network: Genesis | None = None, interval_s: float = 0) -> I
 
     async def serve() -> None:
         try:
-            node = FullNode(home, network or genesis(), PRODUCER, interval_s=interval_s)
+            node = FullNode(home, network or genesis(), PRODUCER, config(interval_s))
             ready.append(Live(await node.start(), node, asyncio.get_running_loop()))
             started.set()
             await stopping.wait()

@@ -1,32 +1,46 @@
 """Blocks: their order, the price of gas, what a failed call leaves behind, and what is skipped without a trace."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.support_ledger.staking import LEAST, key, proof
 from tests.support_ledger.world import (
     ALICE,
     BASE_FEE_FLOOR,
     BOB,
     CAROL,
+    CHAIN_ID,
     GOVERNOR,
     OPG,
     PROPOSER,
+    START_S,
     World,
     call,
     code,
+    differing,
+    genesis,
     person,
     sentence,
     tree_of,
 )
 
 from paraph.core import rlp
+from paraph.core.digest import keccak256
 from paraph.core.errors import Malformed, Rejected
-from paraph.core.ident import ZERO_ADDRESS, ZERO_DIGEST, Address
+from paraph.core.ident import ZERO_ADDRESS, ZERO_DIGEST, Address, Digest
+from paraph.core.limits import TIME_S_MAX
+from paraph.core.merkle import root as merkle_root
 from paraph.ledger.block import Applied, Block, Result, apply_block, next_base_fee, result_from_rlp
 from paraph.ledger.contract import Log
 from paraph.ledger.rooms.accounts.keys import STAKERS, TREASURY
+from paraph.ledger.rooms.bonds.keys import ADDRESS as STAKING
+from paraph.ledger.rooms.bonds.rules import consensus_address
+from paraph.ledger.rooms.bonds.types import DOUBLE_SIGN, Fault, SetChange
 from paraph.ledger.rooms.escrow.keys import ADDRESS as ESCROW
+from paraph.ledger.truths import broken
 from paraph.ledger.tx import GAS_INTRINSIC
+from paraph.proofs.header import HASHES_KEPT, HEAD_KEY, Head, hash_key
 
 TARGET = 15_000_000
 LIMIT = 30_000_000
@@ -38,7 +52,7 @@ def test_order(height: int, seconds: int) -> None:
     world = World.new()
 
     with pytest.raises(Rejected) as caught:
-        apply_block(world.state.get, Block(height, world.now + seconds, PROPOSER, ()))
+        apply_block(world.state.get, Block(height, world.now + seconds, PROPOSER, (), ZERO_DIGEST))
 
     assert caught.value.code == "block.order"
 
@@ -49,12 +63,16 @@ def test_an_empty_block() -> None:
 
     applied = world.apply(seconds=0)
 
-    assert applied == Applied({b"chain/height": b"\x01", **kept(world)}, (), 0, LIMIT, BASE_FEE_FLOOR)
-
-
-def kept(world: World) -> dict[bytes, bytes | None]:
-    """What every block writes again."""
-    return {b"chain/time_s": rlp.from_uint(world.now), b"chain/base_fee": rlp.from_uint(BASE_FEE_FLOOR)}
+    head = Head(
+        CHAIN_ID, genesis().digest(), 1, START_S, ZERO_DIGEST, PROPOSER, merkle_root([]), merkle_root([]), 0, LIMIT,
+        BASE_FEE_FLOOR,
+    )  # fmt: skip
+    written: dict[bytes, bytes | None] = {
+        b"chain/base_fee": rlp.from_uint(BASE_FEE_FLOOR),
+        b"chain/hash/\0\0": ZERO_DIGEST,
+        b"chain/head": head.encode(),
+    }
+    assert applied == Applied(written, (), head, (), 1)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +110,11 @@ def test_base_fee_rises_after_a_full_block() -> None:
     raw = [world.tx(ALICE, BOB.address, nonce=nonce + at, gas_limit=21_000).sign(ALICE) for at in range(47)]
     applied = world.apply(*raw)
 
-    assert (applied.gas_used, applied.gas_limit, applied.base_fee) == (987_000, 1_000_000, BASE_FEE_FLOOR)
+    assert (applied.head.gas_used, applied.head.gas_limit, applied.head.base_fee) == (
+        987_000,
+        1_000_000,
+        BASE_FEE_FLOOR,
+    )
     assert world.base_fee() == next_base_fee(BASE_FEE_FLOOR, 987_000, 1_000_000, 1) > BASE_FEE_FLOOR
 
 
@@ -184,7 +206,7 @@ def test_exact_gas_suffices() -> None:
     ids=["stale", "far", "cheap", "poor", "poor for gas", "full", "foreign"],
 )
 def test_skipped_leaves_no_trace(changes: dict[str, Any], code_: str) -> None:
-    """What cannot be paid for is skipped: no gas, no nonce, no key of state differs from an empty block's."""
+    """What cannot be paid for is skipped: only the head, which commits to its bytes, is not an empty block's."""
     world, empty = World.new(), World.new()
     for each in (world, empty):
         each.send(ALICE, BOB.address)
@@ -194,7 +216,7 @@ def test_skipped_leaves_no_trace(changes: dict[str, Any], code_: str) -> None:
 
     assert (result.status, code(result), result.gas_used, result.output, result.logs) == (2, code_, 0, b"", ())
     assert (result.hash == ZERO_DIGEST) == (code_ == "tx.chain_id")
-    assert world.state == empty.state
+    assert differing(world, empty) == {b"chain/head"}
 
 
 def test_funds_to_the_wei() -> None:
@@ -229,7 +251,7 @@ def test_block_full() -> None:
     applied = world.apply(*raw)
 
     assert [code(result) for result in applied.results] == ["", "tx.block_full", ""]
-    assert applied.gas_used == 42_000
+    assert applied.head.gas_used == 42_000
 
 
 def test_nonces_in_one_block() -> None:
@@ -334,3 +356,129 @@ def test_same_blocks_same_root() -> None:
         roots.append(tree_of(world.state).root)
 
     assert roots[0] == roots[1]
+
+
+# --- what a block may be -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("time_s", "proposer", "refusal"),
+    [
+        (TIME_S_MAX, PROPOSER, ""),
+        (TIME_S_MAX + 1, PROPOSER, "block.time"),
+        (START_S, ZERO_ADDRESS, "block.proposer"),
+        (START_S, ESCROW, "block.proposer"),
+        (START_S, TREASURY, "block.proposer"),
+    ],
+)
+def test_time_and_proposer(time_s: int, proposer: Address, refusal: str) -> None:
+    """A block is made before the last second that counts, by an account that can be paid."""
+    world = World.new()
+    block = Block(1, time_s, proposer, (), ZERO_DIGEST)
+    found = ""
+
+    try:
+        apply_block(world.state.get, block)
+    except Rejected as error:
+        found = error.code
+
+    assert found == refusal
+
+
+# --- what a block leaves of itself ---------------------------------------------------------------------------------
+
+
+def test_head_is_in_the_state() -> None:
+    """The state holds the block's own head, which with the state's root is its header."""
+    world = World.new()
+
+    applied = world.apply(world.tx(ALICE, BOB.address).sign(ALICE), b"garbage")
+
+    head = Head.decode(world.state[HEAD_KEY])
+    assert head == applied.head
+    assert (head.height, head.time_s, head.proposer, head.gas_used) == (1, START_S + 1, PROPOSER, GAS_INTRINSIC)
+    assert head.results_root == merkle_root([result.leaf() for result in applied.results])
+    header = head.header(tree_of(world.state).root)
+    assert (header.head(), header.state_root) == (head, tree_of(world.state).root)
+
+
+def test_ring_of_hashes() -> None:
+    """The hash of each earlier block stands in the state for as many blocks as EIP-2935 says, then makes room."""
+    world = World.new()
+    world.audited = False
+    made: list[bytes] = []
+    for height in range(1, 4):
+        made.append(keccak256(b"%d" % height))
+        world.commit(apply_block(world.state.get, Block(height, START_S, PROPOSER, (), Digest(made[-1]))).changes)
+    assert [world.state[hash_key(height)] for height in range(3)] == made
+
+    far = replace(Head.decode(world.state[HEAD_KEY]), height=HASHES_KEPT)
+    world.state[HEAD_KEY] = far.encode()
+    last = Digest(keccak256(b"last"))
+    world.commit(apply_block(world.state.get, Block(HASHES_KEPT + 1, START_S, PROPOSER, (), last)).changes)
+
+    assert HASHES_KEPT == 8_191
+    assert hash_key(HASHES_KEPT) == hash_key(0)
+    assert [world.state[hash_key(height)] for height in range(3)] == [last, *made[1:]]
+    assert len({hash_key(height) for height in range(2 * HASHES_KEPT)}) == HASHES_KEPT
+
+
+def test_sentences_are_not_committed_to() -> None:
+    """Another sentence, or revert data made of it, is the same leaf; another code, status, gas or event is not."""
+    failed = Result(0, ZERO_DIGEST, 21_000, 7, b"revert data", "escrow.amount: a sentence", ())
+    log = Log(BOB.address, (bytes(32),), b"d")
+
+    for same in ({"error": "escrow.amount: worded anew"}, {"output": b"other"}, {"error": "escrow.amount"}):
+        assert replace(failed, **same).leaf() == failed.leaf()
+    changes: list[dict[str, Any]] = [
+        {"error": "escrow.other: a sentence"}, {"status": 2}, {"hash": keccak256(b"")}, {"gas_used": 1},
+        {"gas_price": 1}, {"logs": (log,)},
+    ]  # fmt: skip
+    leaves = {replace(failed, **each).leaf() for each in changes}
+    assert len(leaves | {failed.leaf()}) == len(changes) + 1
+
+
+def test_output_of_success_is_committed_to() -> None:
+    """What a successful call returned is in its leaf."""
+    found = Result(1, ZERO_DIGEST, 21_000, 7, b"one", "", ())
+
+    assert found.leaf() == found.encode()
+    assert replace(found, output=b"two").leaf() != found.leaf()
+
+
+# --- faults --------------------------------------------------------------------------------------------------------
+
+
+def test_faults_come_first() -> None:
+    """A proved fault is struck before the transactions and leaves no result: the roots of those are as without it."""
+    worlds = []
+    for faulty in (False, True):
+        world = World.new()
+        for who, name in ((BOB, "bob"), (CAROL, "carol")):
+            world.must(who, "Staking", "createValidator", key(name), proof(name), name, value=LEAST)
+        fault = Fault(DOUBLE_SIGN, consensus_address(key("bob")), 1, world.now)
+        raw = (world.tx(ALICE, CAROL.address).sign(ALICE),)
+        block = Block(world.height + 1, world.now, PROPOSER, raw, ZERO_DIGEST, (fault,) if faulty else ())
+        applied = apply_block(world.state.get, block)
+        world.commit(applied.changes)
+        assert broken(world.state) == []
+        worlds.append((world, applied))
+    (plain, before), (struck, after) = worlds
+
+    assert after.results == before.results
+    assert after.head == before.head
+    assert (before.powers, after.powers) == ((), (SetChange(key("bob"), 0),))
+    lost = plain.balance(STAKING) - struck.balance(STAKING)
+    assert lost == LEAST // 20
+    assert struck.balance(TREASURY) - plain.balance(TREASURY) == lost
+    assert tree_of(plain.state).root != tree_of(struck.state).root
+
+
+def test_fault_of_nobody_changes_nothing() -> None:
+    """A fault of a key that nobody has is passed over."""
+    world, other = World.new(), World.new()
+    strange = Fault(DOUBLE_SIGN, bytes(20), 1, world.now)
+
+    changed = apply_block(world.state.get, Block(1, START_S, PROPOSER, (), ZERO_DIGEST, (strange,)))
+
+    assert changed == apply_block(other.state.get, Block(1, START_S, PROPOSER, (), ZERO_DIGEST))

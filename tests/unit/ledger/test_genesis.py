@@ -4,30 +4,36 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.support_ledger.world import ALICE, BOB, CHAIN_ID, GOVERNOR, PEOPLE, PROPOSER, START_S, World, genesis
+from tests.support_ledger.staking import LEAST, genesis_validator, key
+from tests.support_ledger.world import ALICE, BOB, CAROL, CHAIN_ID, GOVERNOR, PEOPLE, PROPOSER, START_S, World, genesis
 
 from paraph.core.amount import SUPPLY_WEI, Wei
 from paraph.core.encode import canonical
 from paraph.core.errors import Malformed, Rejected
-from paraph.core.ident import ZERO_ADDRESS, Address
-from paraph.ledger.genesis import Allocation, decode_genesis
+from paraph.core.ident import ZERO_ADDRESS, Address, to_hex
+from paraph.ledger.genesis import Allocation, Genesis, decode_genesis
+from paraph.ledger.rooms.bonds.types import GenesisValidator
 from paraph.ledger.rooms.escrow.keys import ADDRESS as ESCROW
 from paraph.ledger.truths import broken
+from paraph.proofs.light.types import Anchor, Validator, ordered
 
 WHOLE = (Allocation(ALICE.address, SUPPLY_WEI, "all"),)
+VALIDATOR = genesis_validator("alice", LEAST)
+SHOWN = {"operator": to_hex(VALIDATOR.operator), "key": to_hex(VALIDATOR.key), "bond": str(LEAST), "moniker": "a"}
 
 
 def test_state() -> None:
-    """The first state holds the supply, the chain, its clock, its base fee and its governor, and nothing else."""
+    """The first state holds the supply, its head, base fee, governor and version of rules, and nothing else."""
     world = World.new(allocations=WHOLE)
 
     assert world.balance(ALICE.address) == SUPPLY_WEI
     assert sorted(world.state) == [
         b"accounts/balance/" + ALICE.address,
+        b"bonds/settled",
         b"chain/base_fee",
-        b"chain/id",
-        b"chain/time_s",
+        b"chain/head",
         b"params/governor",
+        b"params/version",
     ]
     assert broken(world.state) == []
     assert world.view("Params", "governor") == GOVERNOR.address
@@ -77,9 +83,10 @@ def test_base_fee_starts_at_the_floor() -> None:
     assert World.new(parameters={"base_fee_min_wei": 77}).base_fee() == 77
 
 
-def test_round_trip() -> None:
+@pytest.mark.parametrize("validators", [(), (VALIDATOR, replace(VALIDATOR, operator=BOB.address, key=key("bob")))])
+def test_round_trip(validators: tuple[GenesisValidator, ...]) -> None:
     """The document reads back from its JSON, with one digest."""
-    found = genesis(parameters={"gas_limit": 2_000_000}, devnet=False)
+    found = genesis(parameters={"gas_limit": 2_000_000}, devnet=False, validators=validators)
 
     again = decode_genesis(canonical(found.as_json()))
 
@@ -105,6 +112,16 @@ def test_round_trip() -> None:
         ("parameters", {"gas_limit": 1}),
         ("parameters", {"gas_limit": str(2**128 + 1)}),
         ("parameters", []),
+        ("validators", None),
+        ("validators", [{}]),
+        ("validators", [{**SHOWN, "operator": "0x00"}]),
+        ("validators", [{**SHOWN, "key": "0x" + "11" * 31}]),
+        ("validators", [{**SHOWN, "bond": 1}]),
+        ("validators", [{**SHOWN, "bond": str(SUPPLY_WEI + 1)}]),
+        ("validators", [{**SHOWN, "moniker": "m" * 129}]),
+        ("validators", [{**SHOWN, "power": "1"}]),
+        ("validators", [SHOWN] * 101),
+        ("time_s", 2**40 + 1),
         ("extra", 1),
     ],
 )
@@ -125,6 +142,8 @@ def test_malformed_documents(name: str, value: Any) -> None:
         {"devnet": False},
         {"allocations": WHOLE},
         {"parameters": {"gas_limit": 2_000_000}},
+        {"validators": (VALIDATOR,)},
+        {"validators": (replace(VALIDATOR, moniker="another"),)},
     ],
 )
 def test_every_member_names_the_network(changes: dict[str, Any]) -> None:
@@ -144,3 +163,79 @@ def test_order_of_parameters_is_of_no_account() -> None:
 def test_people_share_the_supply() -> None:
     """The test's own genesis allocates the whole supply."""
     assert sum(World.new().balance(who.address) for who in PEOPLE) == SUPPLY_WEI
+
+
+# --- validators ----------------------------------------------------------------------------------------------------
+
+
+def agreed(*names: str, **changes: Any) -> Genesis:
+    """A network where validators agree: each has twice the bond of the one before."""
+    bonds = tuple(genesis_validator(name, LEAST << at) for at, name in enumerate(names))
+    rest = SUPPLY_WEI - sum(each.bond for each in bonds)
+    allocations = (Allocation(CAROL.address, Wei(rest), "the rest"),)
+    return genesis(**{"producers": (), "validators": bonds, "allocations": allocations, **changes})
+
+
+def test_validators_are_the_first_set() -> None:
+    """Validators of genesis hold their bonds and are the set that is trusted from the first block on."""
+    found = agreed("alice", "bob")
+
+    world = World()
+    world.commit(found.state())
+    trust = found.trust()
+
+    assert broken(world.state) == []
+    keys, powers = world.view("Staking", "activeSet")
+    assert dict(zip(keys, powers, strict=True)) == {key("alice"): 10_000, key("bob"): 20_000}
+    expected = ordered([Validator(key("alice"), 10_000), Validator(key("bob"), 20_000)])
+    assert trust.anchor == Anchor(1, expected, START_S)
+    assert trust.trusting_period_s == 14 * 86_400 * 2 // 3
+    assert (trust.network, trust.chain_id, trust.genesis) == (found.network, CHAIN_ID, found.digest())
+
+
+def test_trust_pins_only_who_is_in_the_set() -> None:
+    """Where the set is smaller than the list, the anchor has the strongest; the period follows the delay."""
+    trust = agreed("alice", "bob", "carol", parameters={"validators_max": 2, "unbond_delay_s": 900}).trust()
+
+    assert trust.anchor is not None
+    assert [each.key for each in trust.anchor.validators] == [key("carol"), key("bob")]
+    assert trust.trusting_period_s == 600
+
+
+def test_trust_of_a_solo_network() -> None:
+    """A network of a producer pins the producer and no validators."""
+    trust = genesis().trust()
+
+    assert (trust.producers, trust.anchor, trust.trusting_period_s) == ((PROPOSER,), None, 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"bond": Wei(LEAST + 1)}, "genesis.supply"),
+        ({"operator": ESCROW}, "genesis.reserved"),
+        ({"operator": ZERO_ADDRESS}, "genesis.reserved"),
+        ({"operator": BOB.address}, "bonds.exists"),
+        ({"key": key("bob")}, "bonds.key_used"),
+        ({"key": bytes(32)}, "bonds.key"),
+        ({"moniker": ""}, "bonds.moniker"),
+        ({"moniker": "caf\u00e9"}, "bonds.moniker"),
+    ],
+)
+def test_bad_validators_are_refused(change: dict[str, Any], code: str) -> None:
+    """A validator that the rules would refuse means no state, and nothing to trust."""
+    found = agreed("bob", "alice")
+    bad = replace(found, validators=(found.validators[0], replace(found.validators[1], **change)))
+
+    for asked in (bad.state, bad.trust):
+        with pytest.raises((Malformed, Rejected)) as caught:
+            asked()
+        assert caught.value.code == code
+
+
+def test_bond_below_the_least_is_refused() -> None:
+    """A validator of genesis bonds at least what any other would."""
+    with pytest.raises(Rejected) as caught:
+        agreed("alice", parameters={"validator_bond_min_wei": LEAST + 1}).state()
+
+    assert caught.value.code == "bonds.bond"

@@ -5,6 +5,7 @@ from tests.support_ledger.world import ALICE, GOVERNOR, World, code, events
 
 from paraph.core.amount import BPS
 from paraph.core.ident import ZERO_ADDRESS
+from paraph.core.keys import PrivateKey
 from paraph.core.limits import REQUEST_LIFETIME_S_MAX
 from paraph.ledger.rooms.params.types import (
     CLOCK_DRIFT_S,
@@ -75,6 +76,47 @@ def test_unknown_name_is_shown_in_ascii() -> None:
     assert code(result) == "params.name"
     assert r"'caf\xe9\U0001fadc'" in result.error
     assert result.error.isascii()
+
+
+# --- upgrades ------------------------------------------------------------------------------------------------------
+
+
+def test_upgrade_is_scheduled_and_called_off() -> None:
+    """The governor names a version and its height, may name another, and may call it off."""
+    world = World.new()
+    assert world.view("Params", "upgrade") == (0, 0)
+
+    told = world.must(GOVERNOR, "Params", "scheduleUpgrade", 2, 50)
+    first = world.view("Params", "upgrade")
+    world.must(GOVERNOR, "Params", "scheduleUpgrade", 3, 40)
+    second = world.view("Params", "upgrade")
+    off = world.must(GOVERNOR, "Params", "scheduleUpgrade", 0, 99)
+
+    assert events(told) == [("UpgradeScheduled", (2, 50))]
+    assert events(off) == [("UpgradeScheduled", (0, 99))]
+    assert (first, second, world.view("Params", "upgrade")) == ((2, 50), (3, 40), (0, 0))
+    assert not any(key.startswith(b"params/upgrade/") for key in world.state)
+
+
+@pytest.mark.parametrize(
+    ("who", "version", "height", "refusal"),
+    [
+        (ALICE, 2, 50, "params.governor"),
+        (ALICE, 0, 0, "params.governor"),
+        (GOVERNOR, 1, 50, "params.upgrade"),
+        (GOVERNOR, 2, 3, "params.upgrade"),
+        (GOVERNOR, 2, 2, "params.upgrade"),
+        (GOVERNOR, 2, 0, "params.upgrade"),
+        (GOVERNOR, 2, 4, ""),
+    ],
+)
+def test_upgrade_lies_ahead(who: PrivateKey, version: int, height: int, refusal: str) -> None:
+    """Only the governor schedules, only a higher version, and only from the next block on."""
+    world = World.new()
+    world.wait(1)
+    world.wait(1)
+
+    assert code(world.call(who, "Params", "scheduleUpgrade", version, height)) == refusal
 
 
 @pytest.mark.parametrize("name", PARAMETERS)

@@ -65,10 +65,11 @@ def test_every_key_is_provable() -> None:
 
 
 TABLES = (
-    b"accounts/allowance/ accounts/authorization/ accounts/balance/ accounts/nonce/ accounts/permit/ chain/base_fee"
-    b" chain/height chain/id chain/time_s escrow/account/ models/list/ models/price/ models/record/ nodes/closed/"
-    b" nodes/key/ nodes/list/ nodes/node/ params/governor params/value/ settlement/batch/ settlement/count"
-    b" settlement/request/"
+    b"accounts/allowance/ accounts/authorization/ accounts/balance/ accounts/nonce/ accounts/permit/ bonds/active"
+    b" bonds/key/ bonds/list/ bonds/place/ bonds/seat/ bonds/seats bonds/settled bonds/unbonding/ bonds/validator/"
+    b" chain/base_fee chain/hash/ chain/head escrow/account/ models/list/ models/price/ models/record/ nodes/closed/"
+    b" nodes/key/ nodes/list/ nodes/node/ params/governor params/upgrade/height params/upgrade/version params/value/"
+    b" params/version settlement/batch/ settlement/count settlement/request/"
 ).split()
 
 

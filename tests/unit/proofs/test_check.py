@@ -12,12 +12,16 @@ from tests.support.build import (
     NOW_S,
     OWNER,
     PRODUCER,
+    SEALS,
     STRANGER,
     Case,
     Kind,
+    SealKind,
     body_of,
     build,
+    light_block,
     profile_of,
+    resealed,
     response_of,
     valid,
 )
@@ -26,12 +30,14 @@ from paraph.core.amount import Wei
 from paraph.core.digest import sha256
 from paraph.core.encode import Json
 from paraph.core.errors import Malformed, Unverified
+from paraph.core.tensor import Tensor
 from paraph.proofs.bundle import Proved
 from paraph.proofs.check import given_of, judge, units, verify
 from paraph.proofs.request import Layer
 from paraph.proofs.verdict import Outcome
 
 LIE = sha256(b"lie")
+ROOT = valid().tree.root
 
 
 def codes(case: Case) -> list[str]:
@@ -39,10 +45,11 @@ def codes(case: Case) -> list[str]:
     return [code for code, _ in judge(case.bundle, case.trust).reasons]
 
 
+@pytest.mark.parametrize("seal", SEALS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_truth_passes(kind: Kind) -> None:
+def test_truth_passes(kind: Kind, seal: SealKind) -> None:
     """An honest settled answer passes every claim; unsettled, only the settlement is skipped."""
-    settled, unsettled = (valid(kind, settled=each) for each in (True, False))
+    settled, unsettled = (valid(kind, settled=each, seal=seal) for each in (True, False))
 
     assert verify(settled.bundle, settled.trust).thing is settled.bundle
     assert {claim.outcome for claim in judge(settled.bundle, settled.trust).claims} == {Outcome.PASS}
@@ -86,17 +93,26 @@ LIES: list[tuple[str, Callable[[], Case], list[str]]] = [
     ("tee unchecked", lambda: build(request={"layer": Layer.TEE}, model={"layers": 7}), ["evidence.layer"]),
     ("zk unchecked", lambda: build(request={"layer": Layer.ZK}, model={"layers": 7}), ["evidence.layer"]),
     # 7
+    ("another model in the body", lambda: build(body={**body_of("text"), "model": "0x00"}), ["response.form"]),
+    ("another kind of answer", lambda: build(body={**body_of("text"), "kind": "infer"}), ["response.form"]),
+    # 8
     ("too dear", lambda: build(receipt={"price": Wei(1_018_000_000_000_001)}), ["registry.price"]),
     ("too cheap", lambda: build(receipt={"price": Wei(0)}), ["registry.price"]),
     ("more units in", lambda: build(receipt={"input_units": 5}), ["registry.price"]),
     ("fewer units out", lambda: build(receipt={"output_units": 1}), ["registry.price"]),
-    # 8
-    ("another genesis", lambda: build(header={"genesis": LIE}), ["header.signature"]),
-    ("another chain", lambda: build(header={"chain_id": CHAIN_ID + 1}), ["header.signature"]),
-    ("another producer", lambda: build(producer=STRANGER), ["header.signature"]),
-    ("a producer not pinned", lambda: build(trust={"producers": (STRANGER.address,)}), ["header.signature"]),
-    ("a network not pinned", lambda: build(trust={"genesis": LIE}), ["header.signature"]),
     # 9
+    ("another genesis", lambda: build(header={"genesis": LIE}), ["chain.seal"]),
+    ("another chain", lambda: build(header={"chain_id": CHAIN_ID + 1}), ["chain.seal"]),
+    ("another producer", lambda: build(producer=STRANGER), ["chain.seal"]),
+    ("a producer not pinned", lambda: build(trust={"producers": (STRANGER.address,)}), ["chain.seal"]),
+    ("a network not pinned", lambda: build(trust={"genesis": LIE}), ["chain.seal"]),
+    ("too few votes", lambda: resealed(valid(seal="validators"), light_block(ROOT, signers=("ann",))), ["chain.seal"]),
+    (
+        "validators that name another state",
+        lambda: resealed(valid(seal="validators"), light_block(LIE)),
+        ["registry.key", "registry.model", "registry.price", "settlement.batch"],
+    ),
+    # 10
     ("the key is another node's", lambda: build(node_key={"node": OWNER.address}), ["registry.key"]),
     ("the key is too new", lambda: build(node_key={"height_first": HEIGHT - 1}), ["registry.key"]),
     ("the key is too old", lambda: build(node_key={"height_last": HEIGHT - 3}), ["registry.key"]),
@@ -123,7 +139,7 @@ LIES: list[tuple[str, Callable[[], Case], list[str]]] = [
         lambda: replaced(build(), "price", value=b"\xc0"),
         ["registry.records"],
     ),
-    # 10
+    # 11
     ("another batch", lambda: replaced(build(), "settled", batch=BATCH + 1), ["settlement.batch"]),
     ("a batch beyond all", lambda: replaced(build(), "settled", batch=2**53 - 1), ["settlement.batch"]),
     ("another place", lambda: replaced(build(), "settled", index=2), ["settlement.batch"]),
@@ -157,7 +173,7 @@ def test_pinned_chain_is_everywhere() -> None:
     """Under another pinned chain id, neither signature nor the header counts."""
     case = build(trust={"chain_id": CHAIN_ID + 1})
 
-    assert codes(case) == ["request.signature", "receipt.signature", "header.signature"]
+    assert codes(case) == ["request.signature", "receipt.signature", "chain.seal"]
 
 
 def test_request_names_its_chain() -> None:
@@ -185,6 +201,8 @@ def test_key_is_valid_to_its_last_height() -> None:
     """A key retired just after the receipt's height still counts; so does a receipt of the header's own height."""
     assert codes(build(node_key={"height_last": HEIGHT - 2})) == []
     assert codes(build(receipt={"height": HEIGHT})) == []
+    assert codes(build(receipt={"height": HEIGHT}, seal="validators")) == []
+    assert codes(build(receipt={"height": HEIGHT + 1}, seal="validators")) == ["registry.key"]
 
 
 # --- what is said ------------------------------------------------------------------------------------------------
@@ -213,6 +231,26 @@ def test_no_question_is_answered_after_a_failure(lie: Callable[[], Case]) -> Non
     assert all(code in each.sentence for each in verdict.questions for code, _ in verdict.reasons)
 
 
+EMBEDDINGS: Mapping[str, Json] = {"kind": "embeddings", "inputs": ["one", "two"]}
+VECTORS: Mapping[str, Json] = {
+    "kind": "embeddings",
+    "embeddings": [Tensor(f"embedding-{each}", "FP32", (1,), bytes(4)).as_json() for each in (0, 1)],
+    "usage": {"input_tokens": 3, "output_tokens": 0},
+}
+
+
+def without_ids(*ways: str) -> Case:
+    """An answer of an engine that shows no token ids."""
+    given = {"text": "x", "token_ids": None} if "in" in ways else "as usual"
+    response = response_of("text")
+    return build(given=given, response={**response, "token_ids": None} if "out" in ways else response)
+
+
+def cancelled() -> Case:
+    """An answer that was cut short."""
+    return build(response={**response_of("text"), "finish_reason": "cancelled"})
+
+
 @pytest.mark.parametrize(
     ("case", "word", "said"),
     [
@@ -226,8 +264,22 @@ def test_no_question_is_answered_after_a_failure(lie: Callable[[], Case]) -> Non
         (lambda: build("text", trust={"devnet": False}), "development network", False),
         (lambda: build("text"), "what computed", True),
         (lambda: build("text"), "second chain", True),
+        (lambda: build("text", seal="validators"), "second chain", False),
+        (lambda: build("text", seal="validators"), "less than 14 days", True),
+        (lambda: build("text"), "sell their keys", False),
+        (lambda: build("text"), "tokenizer", True),
+        (lambda: build("text"), "how many tokens", False),
+        (lambda: build("tensor"), "tokenizer", False),
+        (lambda: build("tensor"), "how many tokens", False),
+        (lambda: without_ids("in", "out"), "tokens went in and out", True),
+        (lambda: without_ids("in", "out"), "tokenizer", False),
+        (lambda: without_ids("in"), "tokens went in:", True),
+        (lambda: without_ids("out"), "tokens went out:", True),
+        (lambda: without_ids("out"), "tokenizer", True),
+        (cancelled, "tokens went out:", True),
+        (lambda: build("text", body=EMBEDDINGS, given=None, response=VECTORS), "tokens went in:", True),
     ],
-    ids=range(10),
+    ids=range(24),
 )
 def test_what_is_not_checked_is_said(case: Callable[[], Case], word: str, said: bool) -> None:
     """A verdict names what it leaves to trust, and only that."""
@@ -307,11 +359,14 @@ def test_strange_counts_are_refused(response: Mapping[str, Json]) -> None:
 
 @pytest.mark.parametrize("usage", [None, {"input_tokens": -1, "output_tokens": 0}])
 def test_strange_counts_fail_a_bundle(usage: Json) -> None:
-    """In a bundle, units that cannot be counted fail it by name."""
+    """In a bundle, units that cannot be counted fail its form, and no price is judged."""
     case = valid()
     answer = replace(case.bundle.answer, response={**response_of("text"), "usage": usage})
 
-    assert codes(replace(case, bundle=replace(case.bundle, answer=answer))) == ["receipt.digests", "registry.records"]
+    other = replace(case, bundle=replace(case.bundle, answer=answer))
+
+    assert codes(other) == ["receipt.digests", "response.form"]
+    assert "registry.price" not in {claim.code for claim in judge(other.bundle, other.trust).claims}
 
 
 def test_given_of_tensors_is_in_the_body() -> None:

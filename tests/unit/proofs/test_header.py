@@ -11,10 +11,21 @@ from paraph.core.encode import Json
 from paraph.core.errors import Malformed
 from paraph.core.ident import to_hex
 from paraph.proofs.check import judge
-from paraph.proofs.header import SignedHeader, header_from_json, header_from_rlp, header_to_rlp
+from paraph.proofs.header import (
+    HASHES_KEPT,
+    Head,
+    SignedHeader,
+    hash_key,
+    header_from_json,
+    header_from_rlp,
+    header_to_rlp,
+)
+from paraph.proofs.seal import ProducerSeal
 
 CASE = valid("text")
-SIGNED = CASE.bundle.chain.header
+SEAL = CASE.bundle.chain.seal
+assert isinstance(SEAL, ProducerSeal)
+SIGNED = SEAL.signed
 HEADER = SIGNED.header
 
 
@@ -26,8 +37,8 @@ def test_every_field_matters() -> None:
         hashes.add(other.hash())
         forged = SignedHeader(other, SIGNED.signature)
         assert not forged.signed_by(PRODUCER.address)
-        bundle = replace(CASE.bundle, chain=replace(CASE.bundle.chain, header=forged))
-        assert "header.signature" in {code for code, _ in judge(bundle, CASE.trust).reasons}
+        bundle = replace(CASE.bundle, chain=replace(CASE.bundle.chain, seal=ProducerSeal(forged)))
+        assert "chain.seal" in {code for code, _ in judge(bundle, CASE.trust).reasons}
 
 
 def test_only_the_producer_signs() -> None:
@@ -68,6 +79,37 @@ def test_other_json_is_refused(name: str, value: Json) -> None:
     """A member of another type, length or range is refused when read."""
     with pytest.raises(Malformed):
         header_from_json({**SIGNED.as_json(), name: value})
+
+
+def test_header_of_validators_is_unsigned() -> None:
+    """Where validators agree nobody signs the header: it is stored without a signature, and with no other length."""
+    unsigned = SignedHeader(HEADER, b"")
+    assert header_from_rlp(rlp.decode(rlp.encode(header_to_rlp(unsigned)))) == unsigned
+
+    for size in (1, 64, 66):
+        with pytest.raises(Malformed) as caught:
+            header_from_rlp(header_to_rlp(SignedHeader(HEADER, bytes(size))))
+        assert caught.value.code == "rlp.shape"
+
+
+def test_head_is_the_header_without_its_root() -> None:
+    """What stands in state gives the header back, to the hash, once its root is known; each field of it matters."""
+    head = HEADER.head()
+
+    assert Head.decode(head.encode()) == head
+    assert head.header(HEADER.state_root) == HEADER
+    assert all(other.header(HEADER.state_root).hash() != HEADER.hash() for _, other in varied(head))
+    assert all(other.encode() != head.encode() for _, other in varied(head))
+
+
+def test_hashes_stand_in_a_ring() -> None:
+    """The last 8191 heights have a key each; the next takes the oldest one's."""
+    keys = [hash_key(height) for height in range(HASHES_KEPT)]
+
+    assert len(set(keys)) == HASHES_KEPT
+    assert hash_key(HASHES_KEPT) == keys[0]
+    assert hash_key(0) == b"chain/hash/\x00\x00"
+    assert hash_key(HASHES_KEPT - 1) == b"chain/hash/\x1f\xfe"
 
 
 def test_other_rlp_is_refused() -> None:

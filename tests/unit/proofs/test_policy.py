@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from tests.support.build import PRODUCER, STRANGER, TRUST
+from tests.support.build import ANCHOR, PRODUCER, STRANGER, TRUST, TRUST_VALIDATORS
 
 from paraph.core.encode import Json, canonical
 from paraph.core.errors import Malformed
@@ -14,7 +14,10 @@ JSON = TRUST.as_json()
 
 
 def test_trust_round_trips() -> None:
-    """A trust file is read back, with one producer or as many as allowed."""
+    """A trust file is read back, with validators, one producer or as many as allowed, or with both."""
+    pinned = replace(TRUST, anchor=ANCHOR, trusting_period_s=1)
+    assert decode_trust(pinned.encode()) == pinned
+    assert decode_trust(TRUST_VALIDATORS.encode()) == TRUST_VALIDATORS
     for producers in ((PRODUCER.address,), (STRANGER.address, PRODUCER.address), (PRODUCER.address,) * PRODUCERS_MAX):
         trust = replace(TRUST, producers=producers, devnet=False)
         assert decode_trust(trust.encode()) == trust
@@ -38,8 +41,13 @@ def test_trust_round_trips() -> None:
         ({"chain_id": "1"}, "json.shape"),
         ({"genesis": to_hex(PRODUCER.address)}, "ident.hex"),
         ({"more": 1}, "json.shape"),
+        ({"anchor": {}}, "json.shape"),
+        ({"anchor": []}, "json.shape"),
+        ({"anchor": {**ANCHOR.as_json(), "height": 0}}, "json.shape"),
+        ({"trusting_period_s": -1}, "json.shape"),
+        ({"trusting_period_s": None}, "json.shape"),
     ],
-    ids=range(15),
+    ids=range(20),
 )
 def test_other_files_are_refused(change: dict[str, Json], code: str) -> None:
     """A file of another format, that pins nobody, or with a member of another type is refused by name."""

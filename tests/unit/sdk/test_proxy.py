@@ -124,7 +124,7 @@ def test_embeddings(encoding: str) -> None:
         "embeddings": [row.as_json()],
         "usage": {"input_tokens": 2, "output_tokens": 0},
     }
-    body: JsonObject = {"kind": "embeddings", "model": "0x", "inputs": ["hi"]}
+    body: JsonObject = {"kind": "embeddings", "model": valid("text").bundle.body["model"], "inputs": ["hi"]}
     bundle = build("text", body=body, given=None, response=response).bundle
 
     reply = ask(World(bundle), {"model": "m", "input": "hi", "encoding_format": encoding}, path="/v1/embeddings")

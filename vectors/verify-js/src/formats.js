@@ -1,9 +1,10 @@
-// Reading the formats: request, receipt, header, profile, trust file, manifest, bundle. Form only; verify.js judges.
+// Reading the formats: request, receipt, header, profile, trust file, manifest, seal, bundle. Form only; verify.js judges.
 import { fromHex, utf8 } from './bytes.js';
 import { keccak256, tagged } from './digest.js';
 import { signingDigest, structHash } from './eip712.js';
 import { Malformed } from './errors.js';
 import { asDecimal, asInteger, asList, asObject, asText, canonical, decodeExact, take } from './json.js';
+import { readAnchor, readLightBlock } from './light.js';
 import { encode, fromUint } from './rlp.js';
 
 const UINT256_MAX = 2n ** 256n - 1n;
@@ -142,12 +143,13 @@ const PROFILE = {
 };
 
 export function readTrust(bytes) {
-  const names = ['format', 'network', 'chain_id', 'genesis', 'producers', 'devnet'];
-  const [format, network, chainId, genesis, producers, devnet] = take(decodeExact(bytes), 'trust file', names);
+  const names = ['format', 'network', 'chain_id', 'genesis', 'producers', 'devnet', 'anchor', 'trusting_period_s'];
+  const found = take(decodeExact(bytes), 'trust file', names);
+  const [format, network, chainId, genesis, producers, devnet, anchor, period] = found;
   if (format !== 'paraph/trust/1') throw new Malformed('trust.format', 'not a trust file');
   const listed = asList(producers, 'producers', 16);
-  if (listed.length === 0 || typeof devnet !== 'boolean') {
-    throw new Malformed('trust.producers', 'at least one producer, and devnet true or false');
+  if ((listed.length === 0 && anchor === null) || typeof devnet !== 'boolean') {
+    throw new Malformed('trust.producers', 'a producer or validators, and devnet true or false');
   }
   return {
     network: asText(network, 'network', 128),
@@ -155,6 +157,8 @@ export function readTrust(bytes) {
     genesis: digest(genesis, 'genesis'),
     producers: listed.map((each) => address(each, 'producers')),
     devnet,
+    anchor: anchor === null ? null : readAnchor(anchor),
+    trusting_period_s: asInteger(period, 'trusting_period_s'),
   };
 }
 
@@ -223,10 +227,24 @@ function readSettled(value) {
   };
 }
 
+// Its height and state root are its own word until it is believed.
+export function readSeal(value) {
+  const kind = asObject(value, 'seal').get('kind');
+  if (kind === 'producer') {
+    const header = readHeader(take(value, 'seal', ['kind', 'header'])[1]);
+    return { kind, header, height: header.height, stateRoot: header.state_root };
+  }
+  if (kind !== 'validators') throw new Malformed('seal.kind', 'a producer or validators');
+  const blocks = asList(take(value, 'seal', ['kind', 'blocks'])[1], 'seal.blocks', 64).map(readLightBlock);
+  if (blocks.length === 0) throw new Malformed('seal.kind', 'at least one light block');
+  const last = blocks.at(-1).header;
+  return { kind, blocks, height: last.height - 1, stateRoot: last.app_hash };
+}
+
 function readChain(value) {
-  const [header, key, model, price, settled] = take(value, 'chain', ['header', 'key', 'model', 'price', 'settled']);
+  const [seal, key, model, price, settled] = take(value, 'chain', ['seal', 'key', 'model', 'price', 'settled']);
   return {
-    header: readHeader(header),
+    seal: readSeal(seal),
     key: readProved(key, 'chain.key'),
     model: readProved(model, 'chain.model'),
     price: readProved(price, 'chain.price'),

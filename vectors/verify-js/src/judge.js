@@ -1,10 +1,12 @@
 // The numbered check of docs/spec/verdict.md: from a bundle and a trust file to claims.
-import { equal } from './bytes.js';
+import { equal, toHex } from './bytes.js';
 import { sha256, tagged } from './digest.js';
 import { Malformed } from './errors.js';
+import { checkForm, units } from './form.js';
 import { headerHash, receiptHash, receiptSigningDigest, requestHash, requestSigningDigest } from './formats.js';
-import { asList, canonical } from './json.js';
+import { canonical } from './json.js';
 import { signedBy } from './keys.js';
+import { Unverified, verifyChain } from './light.js';
 import { batchKey, modelKey, nodeKeyKey, priceKey, readRecord } from './records.js';
 import { proves, rootFromInclusion } from './trees.js';
 
@@ -13,9 +15,6 @@ const claim = (code, holds) => ({ code, outcome: holds ? 'PASS' : 'FAIL' });
 
 export function judge(bundle, trust) {
   const { request, receipt, chain } = bundle;
-  const header = chain.header;
-  const believed = header.chain_id === trust.chain_id && equal(header.genesis, trust.genesis);
-  const producer = trust.producers.some((each) => signedBy(each, headerHash(header), header.signature));
   const asked = signedBy(request.payer, requestSigningDigest(request), request.signature);
   const signed = signedBy(receipt.signer, receiptSigningDigest(receipt, trust.chain_id), receipt.signature);
   const bodyDigest = tagged('paraph/request-body/1', canonical(bundle.body));
@@ -26,9 +25,10 @@ export function judge(bundle, trust) {
     claim('receipt.signature', signed), // 4
     claim('receipt.digests', digestsHold(bundle)), // 5
     claim('evidence.layer', evidenceHolds(bundle)), // 6
-    claim('header.signature', believed && producer), // 8
-    ...registry(bundle), // 9 and 7
-    settlement(chain, receipt), // 10
+    claim('response.form', formHolds(bundle)), // 7
+    claim('chain.seal', believed(chain.seal, trust)), // 9
+    ...registry(bundle), // 10 and 8
+    settlement(chain, receipt), // 11
   ];
   return { verified: claims.every((each) => each.outcome !== 'FAIL'), claims };
 }
@@ -62,62 +62,72 @@ function evidenceHolds({ receipt, evidence }) {
   return receipt.layer === 1 && evidence.size === 1 && evidence.get('layer') === 'signature';
 }
 
-// --- units ---
-
-const unreadable = (message) => new Malformed('response.units', message);
-
-function count(value) {
-  if (!Number.isInteger(value) || value < 0) throw unreadable('units used must be whole numbers');
-  return BigInt(value);
+function formHolds({ body, given, response, receipt }) {
+  const model = toHex(receipt.model_id);
+  try {
+    checkForm(body, given, response);
+  } catch (error) {
+    if (error instanceof Malformed) return false;
+    throw error;
+  }
+  return !body.has('model') || body.get('model') === model;
 }
 
-function member(value, name) {
-  if (!(value instanceof Map) || !value.has(name)) throw unreadable(`no ${name}`);
-  return value.get(name);
+export function engineChainId(chainId, genesis) {
+  return `paraph-${chainId}-${toHex(genesis.slice(0, 16)).slice(2)}`;
 }
 
-function rows(tensors) {
-  if (!Array.isArray(tensors) || tensors.length === 0) throw unreadable('no tensors');
-  const shape = asList(member(tensors[0], 'shape'), 'shape', 16);
-  return count(shape.length ? shape[0] : 1);
-}
-
-export function units(body, response) {
-  if (member(response, 'kind') === 'tensors') return [rows(member(body, 'inputs')), rows(member(response, 'outputs'))];
-  const usage = member(response, 'usage');
-  return [count(member(usage, 'input_tokens')), count(member(usage, 'output_tokens'))];
+function believed(seal, trust) {
+  if (seal.kind === 'producer') {
+    const { header } = seal;
+    const known = header.chain_id === trust.chain_id && equal(header.genesis, trust.genesis);
+    return known && trust.producers.some((each) => signedBy(each, headerHash(header), header.signature));
+  }
+  if (trust.anchor === null) return false;
+  try {
+    verifyChain(trust.anchor, seal.blocks, engineChainId(trust.chain_id, trust.genesis));
+  } catch (error) {
+    if (error instanceof Unverified) return false;
+    throw error;
+  }
+  return true;
 }
 
 // --- the ledger's word ---
 
 function registry({ body, response, receipt, chain }) {
-  const { header } = chain;
+  const { seal } = chain;
   let key, model, price, used;
   try {
     key = readRecord('NodeKey', chain.key.value);
     model = readRecord('Model', chain.model.value);
     price = readRecord('Price', chain.price.value);
-    used = units(body, response);
   } catch (error) {
     if (error instanceof Malformed) return [claim('registry.records', false)];
     throw error;
   }
-  const proven = (place, proved) => proves(header.state_root, place, proved.value, proved.proof);
+  const proven = (place, proved) => proves(seal.stateRoot, place, proved.value, proved.proof);
   const height = BigInt(receipt.height);
   const valid = key.height_first <= height && (key.height_last === 0n || height <= key.height_last);
-  const due = price.base + price.per_input_unit * used[0] + price.per_output_unit * used[1];
-  const sameUnits = used[0] === BigInt(receipt.input_units) && used[1] === BigInt(receipt.output_units);
-  const keyHolds = equal(key.node, receipt.node) && valid && receipt.height <= header.height;
+  const keyHolds = equal(key.node, receipt.node) && valid && receipt.height <= seal.height;
   const offered = ((model.layers >> BigInt(receipt.layer - 1)) & 1n) === 1n;
-  const schedule = priceKey(receipt.model_id, receipt.price_version);
-  return [
+  const claims = [
     claim('registry.key', proven(nodeKeyKey(receipt.signer), chain.key) && keyHolds),
     claim('registry.model', proven(modelKey(receipt.model_id), chain.model) && offered),
-    claim('registry.price', proven(schedule, chain.price) && due === receipt.price && sameUnits),
   ];
+  try {
+    used = units(body, response);
+  } catch (error) {
+    if (error instanceof Malformed) return claims; // the form says so
+    throw error;
+  }
+  const due = price.base + price.per_input_unit * used[0] + price.per_output_unit * used[1];
+  const sameUnits = used[0] === BigInt(receipt.input_units) && used[1] === BigInt(receipt.output_units);
+  const schedule = priceKey(receipt.model_id, receipt.price_version);
+  return [...claims, claim('registry.price', proven(schedule, chain.price) && due === receipt.price && sameUnits)];
 }
 
-function settlement({ settled, header }, receipt) {
+function settlement({ settled, seal }, receipt) {
   if (settled === null) return { code: 'settlement.batch', outcome: 'SKIP' };
   let batch;
   try {
@@ -126,7 +136,7 @@ function settlement({ settled, header }, receipt) {
     if (error instanceof Malformed) return claim('settlement.batch', false);
     throw error;
   }
-  const proven = proves(header.state_root, batchKey(settled.batch), settled.record.value, settled.record.proof);
+  const proven = proves(seal.stateRoot, batchKey(settled.batch), settled.record.value, settled.record.proof);
   const found = rootFromInclusion(receiptHash(receipt), BigInt(settled.index), batch.size, settled.path);
   return claim('settlement.batch', proven && found !== null && equal(found, batch.root));
 }

@@ -26,6 +26,19 @@ const FIELDS = {
   },
   Price: { base: number, per_input_unit: number, per_output_unit: number, ended_s: number },
   Batch: { root: bytes, size: number, height: number, time_s: number },
+  Head: {
+    chain_id: number,
+    genesis: bytes,
+    height: number,
+    time_s: number,
+    parent: bytes,
+    proposer: bytes,
+    transactions_root: bytes,
+    results_root: bytes,
+    gas_used: number,
+    gas_limit: number,
+    base_fee: number,
+  },
 };
 
 export function readRecord(kind, data) {
@@ -51,6 +64,21 @@ export function modelKey(modelId) {
 
 export function priceKey(modelId, version) {
   return concat(utf8('models/price/'), modelId, fromBigInt(version, 4));
+}
+
+export function headKey() {
+  return utf8('chain/head');
+}
+
+export function hashKey(height) {
+  return concat(utf8('chain/hash/'), fromBigInt(height % 8191, 2));
+}
+
+// What a header's results root commits to of one result (docs/spec/header.md).
+export function resultLeaf({ status, hash, gas_used: used, gas_price: price, output, error, logs }) {
+  const shown = logs.map(({ address, topics, data }) => [address, topics, data]);
+  const said = status === 1 ? output : new Uint8Array(0);
+  return encode([fromUint(status), hash, fromUint(used), fromUint(price), said, utf8(error.split(':')[0]), shown]);
 }
 
 export function batchKey(batch) {

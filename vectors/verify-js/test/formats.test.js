@@ -3,13 +3,26 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fromHex, toHex, utf8 } from '../src/bytes.js';
 import { keccak256, sha256, tagged } from '../src/digest.js';
+import { verify } from '../src/ed25519.js';
 import { domainSeparator, SETTLEMENT, typeHash } from '../src/eip712.js';
+import { checkForm } from '../src/form.js';
 import * as formats from '../src/formats.js';
 import { canonical, canonicalText, decode, decodeExact, spelled } from '../src/json.js';
 import { addressFromText, addressOf, checksummed, recover, sign, signedBy } from '../src/keys.js';
-import { batchKey, modelKey, nodeKeyKey, priceKey, readRecord, writeRecord } from '../src/records.js';
+import * as light from '../src/light.js';
+import {
+  batchKey,
+  hashKey,
+  headKey,
+  modelKey,
+  nodeKeyKey,
+  priceKey,
+  readRecord,
+  resultLeaf,
+  writeRecord,
+} from '../src/records.js';
 import * as rlp from '../src/rlp.js';
-import { streamLinks } from '../src/judge.js';
+import { engineChainId, streamLinks } from '../src/judge.js';
 import { consistent, proves, root, rootFromInclusion, stateRoot } from '../src/trees.js';
 import { casesOf, codeOf, plain } from './load.js';
 
@@ -115,17 +128,120 @@ test('stream', () => {
 });
 
 test('header', () => {
-  for (const each of casesOf('header')) {
+  const cases = casesOf('header');
+  for (const each of cases.get('headers')) {
     const header = formats.readHeader(each.get('header'));
     assert.equal(toHex(formats.headerHash(header)), each.get('hash'));
     assert.equal(toHex(recover(formats.headerHash(header), header.signature)), each.get('signer'));
+    assert.equal(toHex(writeRecord('Head', header)), each.get('head'));
+    const whole = { ...readRecord('Head', fromHex(each.get('head'))), state_root: header.state_root };
+    assert.equal(toHex(formats.headerHash(whole)), each.get('hash'), 'the head and its root are the header');
+  }
+  assert.equal(toHex(headKey()), cases.get('head_key'));
+  for (const each of cases.get('hash_keys')) assert.equal(toHex(hashKey(each.get('height'))), each.get('key'));
+});
+
+test('result', () => {
+  const { results, root: expected } = plain(casesOf('result'));
+  const leaves = results.map((each) =>
+    resultLeaf({
+      ...each,
+      hash: fromHex(each.hash),
+      output: fromHex(each.output),
+      logs: each.logs.map(({ address, topics, data }) => ({
+        address: fromHex(address),
+        topics: topics.map((topic) => fromHex(topic)),
+        data: fromHex(data),
+      })),
+    }),
+  );
+  results.forEach(({ name, leaf }, at) => assert.equal(toHex(leaves[at]), leaf, name));
+  assert.equal(toHex(root(leaves)), expected);
+});
+
+test('ed25519', () => {
+  for (const { name, key, message, signature, holds } of plain(casesOf('ed25519'))) {
+    assert.equal(verify(fromHex(key), fromHex(message), fromHex(signature)), holds, name);
   }
 });
 
+test('light-block', () => {
+  const cases = casesOf('light-block');
+  for (const each of cases.get('blocks')) {
+    const block = light.readLightBlock(each.get('block'));
+    const messages = block.validators.map((_, place) => light.voteMessage(block, place));
+    assert.equal(toHex(light.headerHash(block.header)), each.get('hash'), each.get('name'));
+    assert.equal(toHex(light.setHash(block.validators)), each.get('validators_hash'), each.get('name'));
+    assert.deepEqual(messages.map((found) => found && toHex(found)), each.get('messages'), each.get('name'));
+    assert.equal(codeOf(() => light.check(block, each.get('chain_id'))), each.get('unverified'), each.get('name'));
+  }
+  for (const each of cases.get('refused')) {
+    assert.equal(codeOf(() => light.readLightBlock(each.get('block'))), each.get('refused'), each.get('name'));
+  }
+});
+
+test('light-chain', () => {
+  for (const each of casesOf('light-chain')) {
+    const blocks = each.get('blocks').map(light.readLightBlock);
+    const anchor = light.readAnchor(each.get('anchor'));
+    const code = codeOf(() => light.verifyChain(anchor, blocks, each.get('chain_id')));
+    assert.equal(code, each.get('unverified'), each.get('name'));
+  }
+});
+
+test('response-form', () => {
+  for (const each of casesOf('response-form')) {
+    const code = codeOf(() => checkForm(each.get('body'), each.get('given'), each.get('response')));
+    assert.equal(code === null, each.get('holds'), each.get('name'));
+  }
+});
+
+test('trust', () => {
+  const cases = casesOf('trust');
+  for (const each of cases.get('trusts')) {
+    const bytes = utf8(each.get('trust'));
+    formats.readTrust(bytes);
+    assert.equal(canonicalText(decodeExact(bytes)), each.get('trust'));
+  }
+  for (const each of cases.get('refused')) {
+    const code = codeOf(() => formats.readTrust(canonical(each.get('trust'))));
+    assert.equal(code, each.get('refused'), each.get('name'));
+  }
+});
+
+// The trust file that follows from a genesis document (docs/spec/genesis.md), as it reads.
+function trustOf(genesis, digest) {
+  const parameter = (name, otherwise) => BigInt(genesis.get('parameters').get(name) ?? otherwise);
+  const address = (key) => toHex(sha256(key).slice(0, 20));
+  const ranked = genesis
+    .get('validators')
+    .map((each) => ({
+      operator: each.get('operator'),
+      key: fromHex(each.get('key')),
+      power: BigInt(each.get('bond')) / 10n ** 18n,
+    }))
+    .sort((one, other) => Number(other.power - one.power) || (one.operator < other.operator ? -1 : 1))
+    .slice(0, Number(parameter('validators_max', 40)))
+    .sort((one, other) => Number(other.power - one.power) || (address(one.key) < address(other.key) ? -1 : 1));
+  const validators = ranked.map(({ key, power }) => ({ key, power }));
+  return {
+    network: genesis.get('network'),
+    chain_id: genesis.get('chain_id'),
+    genesis: digest,
+    producers: genesis.get('producers').map((each) => fromHex(each)),
+    devnet: genesis.get('devnet'),
+    anchor: validators.length ? { height: 1, validators, time_s: genesis.get('time_s') } : null,
+    trusting_period_s: validators.length ? Number((parameter('unbond_delay_s', 1209600) * 2n) / 3n) : 0,
+  };
+}
+
 test('genesis', () => {
-  for (const { document, digest } of plain(casesOf('genesis'))) {
-    assert.equal(canonicalText(decodeExact(utf8(document))), document);
+  for (const { document, digest, trust, engine_chain_id: engineId } of plain(casesOf('genesis'))) {
+    const found = decodeExact(utf8(document));
+    assert.equal(canonicalText(found), document);
     assert.equal(toHex(tagged('paraph/genesis/1', utf8(document))), digest);
+    assert.deepEqual(formats.readTrust(utf8(trust)), trustOf(found, fromHex(digest)));
+    assert.equal(engineChainId(found.get('chain_id'), fromHex(digest)), engineId);
   }
 });
 
@@ -164,7 +280,7 @@ test('records', () => {
 });
 
 test('records: keys in state', () => {
-  const makers = { NodeKey: nodeKeyKey, Model: modelKey, Price: priceKey, Batch: batchKey };
+  const makers = { NodeKey: nodeKeyKey, Model: modelKey, Price: priceKey, Batch: batchKey, Head: headKey };
   for (const { record, of, key } of plain(casesOf('records'))) {
     const parts = of.map((part) => (typeof part === 'string' ? fromHex(part) : part));
     assert.equal(toHex(makers[record](...parts)), key);

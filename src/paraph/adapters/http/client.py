@@ -17,7 +17,7 @@ from paraph.core.encode import Json, JsonObject, as_object, decode
 from paraph.core.errors import Malformed, ParaphError, Rejected, Unavailable
 from paraph.core.ident import Digest
 from paraph.core.limits import JSON_BYTES_MAX
-from paraph.flows.effect import Draw, Effect, Flow, Hear, Listen, Now, Post, Rpc, Show, Sign, Wait
+from paraph.flows.effect import Draw, Effect, Flow, Hear, Listen, Now, Post, Rpc, Show, Sign, Wait, Witnesses
 
 T = TypeVar("T")
 
@@ -62,12 +62,18 @@ class Means:
         now_ms: the clock.
         draw: random bytes.
         sign: the payer's signature over a digest, or None where nothing is to be signed.
+        witnesses: other full nodes, asked whether they hold the same chain.
     """
 
     rpc_url: str
     now_ms: Callable[[], int]
     draw: Callable[[int], bytes]
     sign: Callable[[Digest], bytes] | None = None
+    witnesses: tuple[str, ...] = ()
+
+    def server(self, index: int) -> str:
+        """The full node of that number: 0 the one asked, the witnesses from 1."""
+        return (self.rpc_url, *self.witnesses)[index]
 
 
 @dataclass(slots=True)
@@ -146,7 +152,7 @@ class AsyncDriver:
     async def _do(self, effect: Effect[Any]) -> object:
         match effect:
             case Rpc():
-                return _rpc_result(await self._post(self._means.rpc_url, _rpc_body(effect), RPC_TIMEOUT))
+                return _rpc_result(await self._post(self._means.server(effect.server), _rpc_body(effect), RPC_TIMEOUT))
             case Post():
                 return await self._post(effect.url, effect.body, TIMEOUT)
             case Wait():
@@ -228,7 +234,7 @@ class SyncDriver:
     def _do(self, effect: Effect[Any]) -> object:
         match effect:
             case Rpc():
-                return _rpc_result(self._post(self._means.rpc_url, _rpc_body(effect), RPC_TIMEOUT))
+                return _rpc_result(self._post(self._means.server(effect.server), _rpc_body(effect), RPC_TIMEOUT))
             case Post():
                 return self._post(effect.url, effect.body, TIMEOUT)
             case Wait():
@@ -263,6 +269,8 @@ def _local(means: Means, effect: Effect[Any]) -> object:
     match effect:
         case Now():
             return means.now_ms()
+        case Witnesses():
+            return len(means.witnesses)
         case Draw():
             return means.draw(effect.size)
         case Sign():

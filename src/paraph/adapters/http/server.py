@@ -45,14 +45,16 @@ class HttpServer:
         port: 0 lets the system choose.
     """
 
-    def __init__(self, app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(
+        self, app: ASGIApp, host: str = "127.0.0.1", port: int = 0, websocket: type[asyncio.Protocol] | None = None
+    ) -> None:
         self._host = host
         self._port = port
         self._server = _Server(
             uvicorn.Config(
                 app,
                 http=_Bounded,
-                ws="none",
+                ws=websocket or "none",
                 lifespan="off",
                 log_config=None,
                 log_level="error",

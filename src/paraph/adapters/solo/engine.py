@@ -7,17 +7,14 @@ import asyncio
 from contextlib import suppress
 from typing import Final, Protocol
 
-from paraph.adapters.solo.mempool import Mempool
 from paraph.core.ident import Digest
 from paraph.core.limits import BLOCK_GAS_MAX
+from paraph.flows.mempool import Mempool
 from paraph.flows.ports import Application, Clock
-from paraph.ledger.block import Applied, next_base_fee
+from paraph.ledger.block import LATER, Applied, next_base_fee
 
 GATHER_S: Final = 0.02
 """On demand: how long a first transaction waits for company."""
-LATER: Final = ("tx.block_full", "tx.fee", "tx.nonce")
-"""Why a transaction may be skipped and still go in later: no room left, a base fee that will fall again, or one of
-these happened to the one before it. What is never to go in, by its nonce, is forgotten with the block."""
 
 
 class Proposable(Application, Protocol):
@@ -73,9 +70,10 @@ class Solo:
             elif not result.error.startswith(LATER):
                 self.mempool.drop(signed)
         applied = self._application.commit(time_s, tuple(kept))
-        self._gas_limit = applied.gas_limit
+        head = applied.head
+        self._gas_limit = head.gas_limit
         # The real base fee may have a higher floor; what then cannot pay is skipped by the preview, and waits.
-        self._base_fee = next_base_fee(applied.base_fee, applied.gas_used, applied.gas_limit, 1)
+        self._base_fee = next_base_fee(head.base_fee, head.gas_used, head.gas_limit, 1)
         self.mempool.forget(self._application.next_nonce)
         return applied
 
@@ -98,9 +96,9 @@ class Solo:
             if not self.mempool.select(self._application.next_nonce, self._gas_limit, 0):
                 return
             applied = await self._produce_and_tell()
-            if not applied.results and applied.base_fee == base_fee:
+            if not applied.results and applied.head.base_fee == base_fee:
                 return  # the base fee falls no further: what is left cannot pay even that
-            base_fee = applied.base_fee
+            base_fee = applied.head.base_fee
 
     async def _produce_and_tell(self) -> Applied:
         applied = self.produce()

@@ -41,17 +41,23 @@ class LmdbStore:
         self._tables: dict[str, Any] = {}
 
     def get(self, table: str, key: bytes) -> bytes | None:
-        """The value at `key`, or None."""
-        with self._env.begin(db=self._table(table)) as transaction:
-            value = transaction.get(key)
-            return None if value is None else bytes(value)
+        """The value at `key`, or None. Raises `Unavailable` (`store.read`) when the file is damaged."""
+        try:
+            with self._env.begin(db=self._table(table)) as transaction:
+                value = transaction.get(key)
+                return None if value is None else bytes(value)
+        except lmdb.Error as error:
+            raise self._unreadable(error) from error
 
     def items(self, table: str, first: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Rows from key `first` on, in byte order, as of the moment of the call."""
-        with self._env.begin(db=self._table(table)) as transaction, transaction.cursor() as cursor:
-            if cursor.set_range(first):
-                for key, value in cursor:
-                    yield bytes(key), bytes(value)
+        try:
+            with self._env.begin(db=self._table(table)) as transaction, transaction.cursor() as cursor:
+                if cursor.set_range(first):
+                    for key, value in cursor:
+                        yield bytes(key), bytes(value)
+        except lmdb.Error as error:
+            raise self._unreadable(error) from error
 
     def write(self, changes: Mapping[tuple[str, bytes], bytes | None]) -> None:
         """Apply all changes in one durable step.
@@ -81,6 +87,9 @@ class LmdbStore:
     def close(self) -> None:
         """Release the file. Closing twice is closing once."""
         self._env.close()
+
+    def _unreadable(self, error: lmdb.Error) -> Unavailable:
+        return Unavailable("store.read", f"{self._folder} cannot be read: {error}", folder=self._folder)
 
     def _grow(self) -> None:
         size = self._env.info()["map_size"] * 2

@@ -190,21 +190,21 @@ def test_preview_keeps_nothing(desk: Desk) -> None:
     before = desk.chain.dump()
     time_s = desk.clock.now_ms() // 1000
 
-    preview = desk.chain.preview(time_s, (transfer(0), transfer(0), transfer(1)))
+    preview = desk.application.preview(time_s, (transfer(0), transfer(0), transfer(1)))
 
     assert desk.chain.dump() == before
     assert [result.status for result in preview.results] == [1, 2, 1]
-    applied = desk.chain.commit(time_s, (transfer(0), transfer(1)))
-    fresh = Desk().chain.commit(time_s, (transfer(0), transfer(1)))
+    applied = desk.application.commit(time_s, (transfer(0), transfer(1)))
+    fresh = Desk().application.commit(time_s, (transfer(0), transfer(1)))
     assert applied == fresh
 
 
 def test_preview_of_another_block_is_not_used(desk: Desk) -> None:
     """A block that differs from the one previewed is applied afresh."""
     time_s = desk.clock.now_ms() // 1000
-    desk.chain.preview(time_s, (transfer(0),))
+    desk.application.preview(time_s, (transfer(0),))
 
-    applied = desk.chain.commit(time_s, (transfer(0), transfer(1)))
+    applied = desk.application.commit(time_s, (transfer(0), transfer(1)))
 
     assert [result.status for result in applied.results] == [1, 1]
 

@@ -65,7 +65,8 @@ def pay(call: Call, source: Address, target: Address, amount: int) -> None:
 
 def reserved(account: Address) -> bool:
     """True for addresses of native contracts and for zero, where money sent plainly would be lost."""
-    return account == ZERO_ADDRESS or int.from_bytes(account, "big") in RESERVED
+    number = int.from_bytes(account, "big")
+    return account == ZERO_ADDRESS or any(number in addresses for addresses in RESERVED)
 
 
 def _send(call: Call, source: Address, target: Address, amount: int) -> None:

@@ -15,6 +15,8 @@ CONTRACT = Contract(
         bind("names() view returns (string[] names)", rules.names, 3_000),
         bind("governor() view returns (address account)", rules.read_governor, 3_000),
         bind("set(string name, uint256 value)", rules.set_parameter, 30_000),
+        bind("upgrade() view returns (uint64 version, uint64 height)", rules.read_upgrade, 3_000),
+        bind("scheduleUpgrade(uint64 version, uint64 height)", rules.schedule_upgrade, 30_000),
     ),
-    (rules.CHANGED,),
+    (rules.CHANGED, rules.SCHEDULED),
 )

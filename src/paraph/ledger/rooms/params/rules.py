@@ -6,11 +6,12 @@ from paraph.core import abi
 from paraph.core.errors import Rejected
 from paraph.core.ident import ZERO_ADDRESS, Address
 from paraph.ledger.contract import Call
-from paraph.ledger.rooms.params.keys import GOVERNOR, VALUES
+from paraph.ledger.rooms.params.keys import GOVERNOR, UPGRADE, VALUES, VERSION
 from paraph.ledger.rooms.params.types import PARAMETERS, Parameter, inconsistencies
 from paraph.ledger.state import State
 
 CHANGED = abi.event("ParameterChanged(string name, uint256 before, uint256 value)")
+SCHEDULED = abi.event("UpgradeScheduled(uint64 version, uint64 height)")
 
 
 def get(state: State, parameter: Parameter) -> int:
@@ -58,3 +59,40 @@ def names(call: Call) -> tuple[str, ...]:
 def read_governor(call: Call) -> Address:
     """`governor`: who may change parameters."""
     return governor(call.state)
+
+
+def schedule_upgrade(call: Call, version: int, height: int) -> None:
+    """`scheduleUpgrade`: the rules of `version` come into force with block `height`; version 0 calls it off.
+
+    Nodes that do not know the version stop before that block, so the height must leave time to install it.
+    """
+    if call.sender != governor(call.state):
+        raise Rejected("params.governor", "only the governor may schedule an upgrade")
+    if version and (height <= call.facts.height or version <= VERSION.get(call.state)):
+        raise Rejected(
+            "params.upgrade",
+            f"version {version} at block {height} is not ahead of version {VERSION.get(call.state)}"
+            f" at block {call.facts.height}",
+        )
+    UPGRADE.put(call.state, b"version", version)
+    UPGRADE.put(call.state, b"height", height if version else 0)
+    call.emit(call.to, SCHEDULED, version, height)
+
+
+def version(state: State) -> int:
+    """The version of the rules in force."""
+    return VERSION.get(state)
+
+
+def upgrade(state: State, height: int) -> None:
+    """Put the version scheduled for `height` in force, if one is."""
+    scheduled = UPGRADE.get(state, b"version")
+    if scheduled and UPGRADE.get(state, b"height") <= height:
+        VERSION.put(state, b"", scheduled)
+        UPGRADE.put(state, b"version", 0)
+        UPGRADE.put(state, b"height", 0)
+
+
+def read_upgrade(call: Call) -> tuple[int, int]:
+    """`upgrade`: the version scheduled and its height; zeros when none is."""
+    return UPGRADE.get(call.state, b"version"), UPGRADE.get(call.state, b"height")

@@ -35,6 +35,17 @@ NODE_BOND_MIN_WEI: Final = Parameter(
     "node_bond_min_wei", 1_000 * WEI_PER_OPG, 0, 10_000_000 * WEI_PER_OPG, "least bond of an inference node"
 )
 UNBOND_DELAY_S: Final = Parameter("unbond_delay_s", 14 * DAY_S, 0, 60 * DAY_S, "how long a bond stays after leaving")
+VALIDATOR_BOND_MIN_WEI: Final = Parameter(
+    "validator_bond_min_wei",
+    10_000 * WEI_PER_OPG,
+    WEI_PER_OPG,  # a whole OPG is a vote; a bond of less would have none
+    10_000_000 * WEI_PER_OPG,
+    "least bond of a validator",
+)
+VALIDATORS_MAX: Final = Parameter("validators_max", 40, 1, 100, "most validators in the set that signs blocks")
+SLASH_DOUBLE_SIGN_BPS: Final = Parameter(
+    "slash_double_sign_bps", 500, 100, 10_000, "part of a bond that signing two blocks of one height costs"
+)
 BASE_FEE_MIN_WEI: Final = Parameter("base_fee_min_wei", 10**9, 1, 10**15, "floor of the base fee, per gas")
 GAS_LIMIT: Final = Parameter("gas_limit", 30_000_000, 1_000_000, 60_000_000, "gas of one block")
 
@@ -49,6 +60,9 @@ PARAMETERS: Final = {
         CLOCK_DRIFT_S,
         NODE_BOND_MIN_WEI,
         UNBOND_DELAY_S,
+        VALIDATOR_BOND_MIN_WEI,
+        VALIDATORS_MAX,
+        SLASH_DOUBLE_SIGN_BPS,
         BASE_FEE_MIN_WEI,
         GAS_LIMIT,
     )

@@ -42,7 +42,7 @@ PAID = abi.event(
     " uint256 treasury)"
 )
 REFUSED = abi.event(
-    "ReceiptRejected(bytes32 indexed requestKey, address indexed payer, address indexed node, string reason)"
+    "ReceiptRejected(bytes32 indexed requestKey, address indexed payer, address indexed node, string code)"
 )
 BATCH_SETTLED = abi.event("BatchSettled(uint64 indexed batch, bytes32 root, uint32 size)")
 
@@ -69,7 +69,7 @@ def settle(
             receipt = _verified(call, item)
             _pay(call, receipt)
         except (Rejected, Malformed) as error:
-            call.emit(call.to, REFUSED, key, payer, node, f"{error.code}: {error.message}")
+            call.emit(call.to, REFUSED, key, payer, node, error.code)
             continue
         SETTLED.put(call.state, payer + key, Settlement(batch, len(leaves), receipt.price))
         place = (receipt.model_id, receipt.price, batch, len(leaves))
@@ -95,14 +95,14 @@ def _verified(call: Call, item: tuple[tuple[object, ...], bytes, tuple[object, .
     # 2
     if not receipt.answers(asked):
         raise Rejected("settlement.mismatch", "the receipt does not answer the request within its cap and deadline")
-    if not request.signed_by_payer():
+    if not request.signed_by_payer(call.recover):
         raise Rejected("settlement.request_signature", "the request is not signed by its payer")
     # 3
     key = nodes.key_of(call.state, receipt.signer)
     known = key is not None and key.node == receipt.node and key.valid_at(receipt.height)
     if not known or receipt.height > call.facts.height:
         raise Rejected("settlement.key", "the signer is not a hot key of the node, valid at the receipt's height")
-    if not signed.signed_by_signer(chain_id):
+    if not signed.signed_by_signer(chain_id, call.recover):
         raise Rejected("settlement.receipt_signature", "the receipt is not signed by its signer")
     window = params.get(call.state, SETTLE_WINDOW_S)
     closed = nodes.closed_s(call.state, receipt.signer)

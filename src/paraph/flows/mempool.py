@@ -1,10 +1,11 @@
-"""Transactions that wait for a block: bounded, ordered by tip, by nonce within a sender.
+"""Transactions that wait for a block: bounded, ordered by tip, by nonce within a sender; the same under every engine.
 
-Lost on restart, as mempools are: a sender sends again until it sees a receipt.
+A full pool lets the lowest tip go for a higher one. Lost on restart, as mempools are: a sender sends again until it
+sees a receipt.
 """
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from paraph.core.errors import Rejected, Unavailable
 from paraph.core.ident import Address, Digest
@@ -31,9 +32,22 @@ class Mempool:
         # Oldest first; a dictionary for its order.
         self._gapped: dict[Digest, SignedTx] = {}
         self._bytes = 0
+        # Lowest tip first, newest first among equals; holds what has left the pool until it comes up. What left and
+        # came back stands there twice, of which only its last arrival counts.
+        self._cheapest: list[tuple[int, int, Digest]] = []
+        self._arrivals: dict[Digest, int] = {}
+        self._arrived = 0
 
     def __len__(self) -> int:
         return len(self._by_hash)
+
+    def __iter__(self) -> Iterator[SignedTx]:
+        return iter(tuple(self._by_hash.values()))
+
+    @property
+    def size_bytes(self) -> int:
+        """The size of all that waits."""
+        return self._bytes
 
     def get(self, tx_hash: bytes) -> SignedTx | None:
         """A waiting transaction by hash, or None."""
@@ -55,7 +69,7 @@ class Mempool:
 
         Raises:
             Rejected: `mempool.known`, `mempool.underpriced` for a replacement that offers too little,
-                `mempool.sender_full`. Unavailable: `mempool.full`: come back later.
+                `mempool.sender_full`. Unavailable: `mempool.full`: all that waits tips as much; come back later.
         """
         if signed.hash in self._by_hash:
             raise Rejected("mempool.known", "this transaction waits for a block already")
@@ -67,13 +81,36 @@ class Mempool:
                 raise Rejected("mempool.underpriced", "to replace a waiting transaction, offer 10 % more tip and fee")
         elif len(mine) >= SENDER_MAX:
             raise Rejected("mempool.sender_full", f"this sender has {SENDER_MAX} transactions waiting")
-        elif len(self._by_hash) >= POOL_MAX:
-            raise Unavailable("mempool.full", f"{POOL_MAX} transactions wait; try again in a few seconds")
-        if self._bytes + len(signed.raw) > POOL_BYTES_MAX:
-            raise Unavailable("mempool.full", f"{self._bytes} bytes wait; try again in a few seconds")
+        for each in self._to_evict(signed, before):
+            self._leave_gap(each)
         if before is not None:
             self._remove(before)
         self._put(signed, committed)
+
+    def _to_evict(self, signed: SignedTx, before: SignedTx | None) -> list[SignedTx]:
+        """What must go for `signed` to fit: the lowest tips, each below its own. Raises `Unavailable`."""
+        places = POOL_MAX - len(self._by_hash) - (before is None)
+        room = POOL_BYTES_MAX - self._bytes - len(signed.raw) + (0 if before is None else len(before.raw))
+        going: list[SignedTx] = []
+        looked_at: list[tuple[int, int, Digest]] = []
+        try:
+            while places < 0 or room < 0:
+                if not self._cheapest or self._cheapest[0][0] >= signed.tx.tip_max:
+                    raise Unavailable(
+                        "mempool.full",
+                        f"{len(self._by_hash)} transactions, {self._bytes} bytes, wait, and none tips less than"
+                        f" {signed.tx.tip_max} wei per gas; tip more, or try again in a few seconds",
+                    )
+                looked_at.append(heapq.heappop(self._cheapest))
+                found = self._by_hash[looked_at[-1][2]] if self._holds(looked_at[-1]) else signed
+                if found.sender != signed.sender:
+                    going.append(found)
+                    places, room = places + 1, room + len(found.raw)
+        finally:
+            # What goes is found gone when it comes up again.
+            for entry in looked_at:
+                heapq.heappush(self._cheapest, entry)
+        return going
 
     def select(self, next_nonce: Callable[[Address], int], gas_limit: int, base_fee: int) -> tuple[SignedTx, ...]:
         """The best transactions for a block: highest tip first, each sender in order, within the gas.
@@ -109,12 +146,25 @@ class Mempool:
     def drop(self, signed: SignedTx) -> None:
         """Drop one transaction, which a block could not take: those behind it now wait behind a gap."""
         if signed.hash in self._by_hash:
-            self._remove(signed)
-            behind = self._waiting.get(signed.sender, {}).values()
-            self._gapped |= {each.hash: each for each in behind if each.tx.nonce > signed.tx.nonce}
+            self._leave_gap(signed)
+            self._trim()
+
+    def _leave_gap(self, signed: SignedTx) -> None:
+        self._remove(signed)
+        behind = self._waiting.get(signed.sender, {}).values()
+        self._gapped |= {each.hash: each for each in behind if each.tx.nonce > signed.tx.nonce}
+
+    def _trim(self) -> None:
+        while len(self._gapped) > GAPPED_MAX:
+            self._remove(next(iter(self._gapped.values())))
+
+    def _holds(self, entry: tuple[int, int, Digest]) -> bool:
+        _, arrival, tx_hash = entry
+        return self._arrivals.get(tx_hash) == -arrival
 
     def _remove(self, signed: SignedTx) -> None:
         del self._by_hash[signed.hash]
+        del self._arrivals[signed.hash]
         self._bytes -= len(signed.raw)
         self._gapped.pop(signed.hash, None)
         mine = self._waiting[signed.sender]
@@ -127,12 +177,16 @@ class Mempool:
         mine[signed.tx.nonce] = signed
         self._by_hash[signed.hash] = signed
         self._bytes += len(signed.raw)
+        self._arrived += 1
+        self._arrivals[signed.hash] = self._arrived
+        heapq.heappush(self._cheapest, (signed.tx.tip_max, -self._arrived, signed.hash))
+        if len(self._cheapest) > 2 * POOL_MAX:
+            self._cheapest = [entry for entry in self._cheapest if self._holds(entry)]
+            heapq.heapify(self._cheapest)
         end = self.next_nonce(signed.sender, committed)
         if signed.tx.nonce > end:
             self._gapped[signed.hash] = signed
-            if len(self._gapped) > GAPPED_MAX:
-                self._remove(next(iter(self._gapped.values())))
-            return
-        # It may have filled the gap that others waited behind.
-        for nonce in range(signed.tx.nonce, end):
+        # It may have filled the gap that others waited behind; one that a block made stale meanwhile fills none.
+        for nonce in range(max(signed.tx.nonce, committed), end):
             self._gapped.pop(mine[nonce].hash, None)
+        self._trim()

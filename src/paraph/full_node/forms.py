@@ -1,0 +1,200 @@
+"""The costly half of checking transactions, done in other processes: whose signatures they are.
+
+A transaction's sender and the signers of the receipts it settles follow from its bytes alone, and finding them is most
+of the work of a block. So each is found once, when the transaction arrives, and remembered until its block.
+
+Who could write this memory could forge signatures; it lives in this process and is filled by its own workers only.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from threading import Lock
+from typing import Final, TypeAlias
+
+from paraph.core.digest import sha256
+from paraph.core.errors import Malformed, Rejected
+from paraph.core.ident import Address, Digest
+from paraph.core.keys import recover
+from paraph.ledger.forms import check_whole
+from paraph.ledger.tx import SignedTx, check_form
+
+REMEMBERED_MAX: Final = 200_000
+"""Signatures remembered: some blocks' worth; about 50 MB."""
+GATHERED_MAX: Final = 128
+"""Transactions handed to a worker at once: handing over costs as much as five signatures."""
+GATHERED_BYTES_MAX: Final = 1 << 20
+READ_MAX: Final = 10_000
+"""Transactions remembered as read: two full pools. A transaction of 200 bytes takes about a kilobyte so."""
+READ_BYTES_MAX: Final = 64 * 1024 * 1024
+SEEN_MAX: Final = 50_000
+"""Transactions known to be examined: ten full pools."""
+
+Found: TypeAlias = tuple[Digest, bytes, Address]
+"""What was signed, the signature, and whose it is."""
+
+
+class Signatures:
+    """A `recover`, and a `check_form`, that remember, the oldest forgotten first."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[tuple[bytes, bytes], Address] = OrderedDict()
+        self._read: OrderedDict[bytes, SignedTx] = OrderedDict()
+        self._read_bytes = 0
+        self._lock = Lock()
+
+    def __call__(self, digest: Digest, signature: bytes) -> Address:
+        """See `paraph.core.keys.recover`."""
+        known = self._known.get((digest, signature))
+        return recover(digest, signature) if known is None else known
+
+    def form(self, raw: bytes, chain_id: int) -> SignedTx:
+        """See `paraph.ledger.tx.check_form`."""
+        return self.whole(raw) or check_form(raw, chain_id, self)
+
+    def whole(self, raw: bytes) -> SignedTx | None:
+        """A transaction that passed `check_whole` here; None when it did not, or was forgotten."""
+        return self._read.get(raw)
+
+    def remember_whole(self, signed: SignedTx) -> None:
+        """Keep a transaction that passed `check_whole`."""
+        # The event loop admits, and the thread of consensus judges.
+        with self._lock:
+            if signed.raw not in self._read:
+                self._read[signed.raw] = signed
+                self._read_bytes += len(signed.raw)
+            while len(self._read) > READ_MAX or self._read_bytes > READ_BYTES_MAX:
+                raw, _ = self._read.popitem(last=False)
+                self._read_bytes -= len(raw)
+
+    def remember(self, found: Sequence[Found]) -> None:
+        """Keep what a worker found."""
+        for digest, signature, address in found:
+            self._known[digest, signature] = address
+        while len(self._known) > REMEMBERED_MAX:
+            self._known.popitem(last=False)
+
+
+class Forms:
+    """Checks of form, in worker processes.
+
+    Args:
+        chain_id: the only chain accepted.
+        signatures: where what is found is remembered.
+        workers: processes; 0 does the work here, when it is asked for.
+    """
+
+    def __init__(self, chain_id: int, signatures: Signatures, workers: int) -> None:
+        self._chain_id = chain_id
+        self._signatures = signatures
+        self._workers = workers
+        self._pool: ProcessPoolExecutor | None = None
+        # `check` comes from the event loop, `prepare` from the thread of consensus.
+        self._lock = Lock()
+        self._waiting: list[tuple[bytes, asyncio.Future[None]]] = []
+        self._jobs: set[asyncio.Task[None]] = set()
+        self._seen: OrderedDict[bytes, None] = OrderedDict()
+
+    @property
+    def waiting(self) -> int:
+        """Transactions that wait for a worker."""
+        return len(self._waiting)
+
+    async def check(self, raw: bytes) -> SignedTx:
+        """As `check_whole`. Raises as it does."""
+        if self._workers and self._signatures.whole(raw) is None and sha256(raw) not in self._seen:
+            done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append((raw, done))
+            if len(self._jobs) < self._workers:
+                job = asyncio.create_task(self._work())
+                self._jobs.add(job)
+                job.add_done_callback(self._jobs.discard)
+            await done
+        return self.check_now(raw)
+
+    def check_now(self, raw: bytes) -> SignedTx:
+        """As `check_whole`, in this thread. Raises as it does."""
+        known = self._signatures.whole(raw)
+        if known is None:
+            known = check_whole(raw, self._chain_id, self._signatures)
+            self._signatures.remember_whole(known)
+        return known
+
+    def prepare(self, raws: Sequence[bytes]) -> None:
+        """Have what was not seen before examined by all workers, and wait: for a block heard of whole."""
+        new = [raw for raw in raws if sha256(raw) not in self._seen]
+        if not self._workers or len(new) < 2:
+            return
+        parts = (new[start :: self._workers] for start in range(self._workers))
+        try:
+            jobs = [(part, self._start(part)) for part in parts if part]
+            for part, job in jobs:
+                self._remember(part, job.result())
+        except BrokenProcessPool:
+            # A worker was killed: the block's own check finds what it was to find.
+            self._pool = None
+
+    def close(self) -> None:
+        """End the workers."""
+        for job in self._jobs:
+            job.cancel()
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = None
+
+    def _start(self, raws: list[bytes]) -> "Future[Sequence[Found]]":
+        with self._lock:
+            if self._pool is None:
+                self._pool = ProcessPoolExecutor(self._workers, get_context("spawn"))
+            return self._pool.submit(examine, raws, self._chain_id)
+
+    def _remember(self, raws: Sequence[bytes], found: Sequence[Found]) -> None:
+        self._signatures.remember(found)
+        self._seen |= OrderedDict.fromkeys(sha256(raw) for raw in raws)
+        while len(self._seen) > SEEN_MAX:
+            self._seen.popitem(last=False)
+
+    async def _work(self) -> None:
+        while self._waiting:
+            batch = self._waiting[: _gathered([raw for raw, _ in self._waiting[:GATHERED_MAX]])]
+            del self._waiting[: len(batch)]
+            raws = [raw for raw, _ in batch]
+            try:
+                self._remember(raws, await asyncio.wrap_future(self._start(raws)))
+            except BrokenProcessPool:
+                # A worker was killed. What it was to find is found by whoever needs it; the next one starts anew.
+                self._pool = None
+            finally:
+                for _, done in batch:
+                    if not done.done():
+                        done.set_result(None)
+
+
+def _gathered(raws: Sequence[bytes]) -> int:
+    """How many of these one worker takes at once: at least one, at most so many bytes."""
+    size = 0
+    for count, raw in enumerate(raws):
+        size += len(raw)
+        if count and size > GATHERED_BYTES_MAX:
+            return count
+    return len(raws)
+
+
+def examine(raws: Sequence[bytes], chain_id: int) -> Sequence[Found]:
+    """The signatures in transactions, of those that have any. Runs in a worker."""
+    found: list[Found] = []
+
+    def note(digest: Digest, signature: bytes) -> Address:
+        address = recover(digest, signature)
+        found.append((digest, signature, address))
+        return address
+
+    for raw in raws:
+        try:
+            check_whole(raw, chain_id, note)
+        except (Malformed, Rejected):
+            continue
+    return found
