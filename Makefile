@@ -103,6 +103,14 @@ wheel: $(READY) ## Build the wheel, install it alone with its base dependencies,
 e2e: $(READY) | $(ENGINE) ## Run whole networks: every end-to-end test, the long ones with faults too.
 	$(PY) -m pytest --numprocesses $(JOBS) tests/e2e $(ARGS)
 
+# The other line of the engine that is kept up: the same application serves both.
+COMETBFT_NEXT := build/tools/cometbft-0.40.0/cometbft
+
+.PHONY: matrix
+matrix: $(READY) | $(COMETBFT_NEXT) ## Run the tests of the engine against its newer line, CometBFT 0.40.
+	PARAPH_COMETBFT=$(CURDIR)/$(COMETBFT_NEXT) $(PY) -m pytest --numprocesses $(JOBS) tests/unit/adapters/comet \
+	  tests/standard/test_consensus_engines.py tests/e2e/faults/test_agreement.py $(ARGS)
+
 .PHONY: sim
 sim: $(READY) ## Run simulated hostile worlds from many seeds (PARAPH_SEEDS=2000 for thousands), auditing after every step.
 	$(PY) -m pytest --numprocesses $(JOBS) tests/sim $(ARGS)
@@ -146,15 +154,15 @@ engine: | $(ENGINE) ## Build CometBFT, which validators run, into build/tools; P
 	@echo "engine: $(or $(PARAPH_COMETBFT),$(ENGINE),$(shell command -v cometbft 2>/dev/null))"
 
 # Go checks each module against its public checksum database. Its caches lie here, and go when it is done.
-$(COMETBFT):
+build/tools/cometbft-%/cometbft:
 	@if [ -z "$(GO)" ]; then \
-	  echo "Go 1.22 or newer is needed to build CometBFT $(COMETBFT_VERSION): https://go.dev/dl or your package manager;" >&2; \
+	  echo "Go 1.22 or newer is needed to build CometBFT $*: https://go.dev/dl or your package manager;" >&2; \
 	  echo "or set PARAPH_COMETBFT to the path of a CometBFT that you have." >&2; exit 1; \
 	fi
-	@echo "building CometBFT $(COMETBFT_VERSION), once; some minutes"
+	@echo "building CometBFT $*, once; some minutes"
 	@mkdir -p build/tools/go
 	GOPATH=$(CURDIR)/build/tools/go GOCACHE=$(CURDIR)/build/tools/go/cache GOBIN=$(CURDIR)/$(@D) GOFLAGS=-modcacherw \
-	  CGO_ENABLED=0 $(GO) install github.com/cometbft/cometbft/cmd/cometbft@v$(COMETBFT_VERSION)
+	  CGO_ENABLED=0 $(GO) install github.com/cometbft/cometbft/cmd/cometbft@v$*
 	rm -rf build/tools/go
 
 # --universal: one file serves every platform and every Python from 3.11 on. No file names the registry it came from.

@@ -6,15 +6,20 @@ enough validators signed beside the true one; `compare` asks others for theirs.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from paraph.core.errors import ParaphError, Rejected, Unverified, must
+from paraph.core.errors import ParaphError, Rejected, Unavailable, Unverified, must
 from paraph.core.ident import to_hex
-from paraph.flows.effect import Flow, Rpc, ask
+from paraph.flows.effect import Flow, Rpc, Wait, Witnesses, ask
 from paraph.proofs.light.conflict import Fork, attack, duplicate_votes
 from paraph.proofs.light.limits import HOPS_MAX
 from paraph.proofs.light.reading import light_block_from_json
 from paraph.proofs.light.types import LightBlock, Trusted
 from paraph.proofs.light.verify import Checked, check, extend, height_before
+
+WITNESS_TRIES: Final = 8
+WITNESS_PAUSE_MS: Final = 500
+"""Together four seconds: some blocks' time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +100,27 @@ def compare(start: Trusted, chain: Sequence[LightBlock], chain_id: str, witnesse
         reason = f"{reason}; believe neither, and show the evidence to both sides"
         raise Unverified((("light.fork", reason),), height=fork.first.header.height, witness=server, fork=fork)
     return Witnessed(tuple(agreed), tuple(notes))
+
+
+def witnessed(start: Trusted, chain: Sequence[LightBlock], chain_id: str) -> Flow[Witnessed]:
+    """As `compare` with all witnesses there are; where there are any, at least one must agree.
+
+    A witness may be a block behind, and is asked again for a while. That it says nothing is no agreement: who shows a
+    block that nobody else has yet must not be believed for it.
+
+    Raises:
+        Unverified: as `compare`. Unavailable: `light.witness`: none agreed.
+    """
+    count = yield from ask(Witnesses())
+    found = yield from compare(start, chain, chain_id, count)
+    for _ in range(WITNESS_TRIES):
+        if found.agreed or not count:
+            return found
+        yield from ask(Wait(WITNESS_PAUSE_MS))
+        found = yield from compare(start, chain, chain_id, count)
+    said = "; ".join(f"witness {note.server}: {note.sentence}" for note in found.notes)
+    height = chain[-1].header.height
+    raise Unavailable("light.witness", f"no witness has confirmed block {height} ({said}); try again, or name others")
 
 
 def light_block(height: int, server: int = 0) -> Flow[LightBlock]:

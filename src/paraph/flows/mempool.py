@@ -115,6 +115,8 @@ class Mempool:
     def select(self, next_nonce: Callable[[Address], int], gas_limit: int, base_fee: int) -> tuple[SignedTx, ...]:
         """The best transactions for a block: highest tip first, each sender in order, within the gas.
 
+        Counted is the gas that each uses at least. What it declares beyond that comes back to it unused, and must not
+        keep others out; what then does not fit is found when the block is worked out.
         What pays less than `base_fee` stays, and what follows it with it.
         """
         ready: list[tuple[int, bytes, SignedTx]] = []
@@ -130,8 +132,9 @@ class Mempool:
         chosen: list[SignedTx] = []
         while ready:
             *_, signed = heapq.heappop(ready)
-            if signed.tx.gas_limit <= gas_limit:
-                gas_limit -= signed.tx.gas_limit
+            used = signed.tx.intrinsic_gas()
+            if used <= gas_limit:
+                gas_limit -= used
                 chosen.append(signed)
                 offer(signed.sender, signed.tx.nonce + 1)
         return tuple(chosen)
@@ -142,6 +145,11 @@ class Mempool:
             committed = next_nonce(sender)
             for signed in [each for nonce, each in self._waiting[sender].items() if nonce < committed]:
                 self._remove(signed)
+
+    def next_in_turn(self, next_nonce: Callable[[Address], int]) -> list[SignedTx]:
+        """Each sender's transaction whose turn it is, where it is here."""
+        turns = ((waiting, next_nonce(sender)) for sender, waiting in self._waiting.items())
+        return [waiting[nonce] for waiting, nonce in turns if nonce in waiting]
 
     def drop(self, signed: SignedTx) -> None:
         """Drop one transaction, which a block could not take: those behind it now wait behind a gap."""

@@ -10,13 +10,13 @@ from typing import Final, TypeVar, assert_never
 
 from paraph.core.amount import Wei
 from paraph.core.encode import Json, as_list, take
-from paraph.core.errors import Malformed, Rejected, Unverified, must
+from paraph.core.errors import Malformed, Rejected, Unavailable, Unverified, must
 from paraph.core.ident import Address, ModelId, digest_from_hex, from_hex, to_hex
 from paraph.core.keys import checksummed
 from paraph.core.limits import PAGE_MAX
 from paraph.core.smt import proof_from_json, proves
-from paraph.flows.effect import Flow, Now, Rpc, Witnesses, ask
-from paraph.flows.light import compare, follow
+from paraph.flows.effect import Flow, Now, Rpc, ask
+from paraph.flows.light import follow, witnessed
 from paraph.ledger.rooms.accounts.keys import BALANCES
 from paraph.ledger.rooms.escrow.keys import ACCOUNTS
 from paraph.ledger.rooms.escrow.types import EMPTY, Account
@@ -27,7 +27,7 @@ from paraph.ledger.rooms.nodes.types import Node
 from paraph.ledger.state import Listing
 from paraph.proofs.bundle import Proved
 from paraph.proofs.light.period import check_clock, check_period
-from paraph.proofs.light.types import Anchor
+from paraph.proofs.light.types import Anchor, LightBlock
 from paraph.proofs.policy import Trust
 from paraph.proofs.records import Model, Price, Record, model_key, price_key
 from paraph.proofs.seal import ProducerSeal, Seal, ValidatorSeal, believe, engine_chain_id, seal_from_json
@@ -36,6 +36,8 @@ R = TypeVar("R", bound=Record)
 
 CLOCK_DRIFT_S: Final = 60
 """How far ahead of ours the clocks of validators may be; more is a forgery or a clock to be set."""
+AGE_S_MAX: Final = 600
+"""How old the newest block may be where validators make one every second or few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ def believed(trust: Trust, shown: Seal) -> Flow[Seal]:
 
     Raises:
         Unverified: `header.signature`, `light.…`: none does, the anchor is too old, or a witness holds another chain.
+        Unavailable: `light.stale`, `light.witness`.
     """
     match shown:
         case ProducerSeal():
@@ -109,10 +112,21 @@ def _followed(trust: Trust, shown: ValidatorSeal) -> Flow[ValidatorSeal]:
             reason = f"the server shows two states after block {shown.height}"
             raise Unverified((("light.reply", reason),)) from error
     check_clock(seal.blocks[-1], CLOCK_DRIFT_S, now_ms // 1000)
-    witnesses = yield from ask(Witnesses())
-    if witnesses:
-        yield from compare(anchor, seal.blocks, chain_id, witnesses)
+    _need_fresh(seal.blocks[-1], now_ms // 1000)
+    yield from witnessed(anchor, seal.blocks, chain_id)
     return seal
+
+
+def _need_fresh(block: LightBlock, now_s: int) -> None:
+    # An old state is a true one, of a key since closed or a price since raised; witnesses would agree to it.
+    age_s = now_s - block.header.time.seconds
+    if age_s > AGE_S_MAX:
+        raise Unavailable(
+            "light.stale",
+            f"the newest block that the server shows is {age_s} s old: it is behind, or the network stands still;"
+            " ask another node",
+            age_s=age_s,
+        )
 
 
 def _reading(reply: Json, count: int) -> tuple[Seal, Sequence[Json]]:

@@ -125,12 +125,9 @@ class Agreement:
             write_engine_home(self._home, self._chain, self._config)
             await self._server.start()
             await self._engine.start()
-            beside = [asyncio.create_task(work) for work in (self._relay.run(), self._watch())]
-            try:
-                self._fail(await self._server.broken())
-            finally:
-                for task in beside:
-                    task.cancel()
+            async with asyncio.TaskGroup() as tasks:
+                for work in (self._relay.run(), self._watch(), self._until_broken()):
+                    tasks.create_task(work)
         except Exception as error:  # noqa: BLE001  whatever it was, the node takes part no more: say so
             self._fail(error)
         finally:
@@ -142,6 +139,9 @@ class Agreement:
         await self._server.stop()
         self.forms.close()
 
+    async def _until_broken(self) -> None:
+        raise await self._server.broken()
+
     async def _watch(self) -> None:
         while True:
             with suppress(ParaphError):
@@ -150,6 +150,8 @@ class Agreement:
             await asyncio.sleep(WATCH_S)
 
     def _fail(self, error: Exception) -> None:
+        while isinstance(error, ExceptionGroup):
+            error = error.exceptions[0]
         self.failure = f"{type(error).__name__}: {error}"
         _log.error("agreement.stopped", reason=self.failure, exc_info=error)
 

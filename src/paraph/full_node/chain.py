@@ -149,6 +149,9 @@ class Chain:
         self._worked_out = self._previewed = None
         self.first_height = _number(self._store, b"first")
         self.head = self._stored(_number(self._store, b"height"))
+        # What was forgotten stays so, whatever is kept from now on.
+        lowest = next((int.from_bytes(row, "big") for row, _ in self._store.items(OUTDATED)), self.height + 1)
+        self._state_floor = max(lowest - 1, self.first_height - 1, 0)
 
     def listen(self, heard: Callable[[StoredBlock, Outcome], None]) -> None:
         """Have `heard` called after each block is kept, in the order of the blocks. It must be quick and not raise."""
@@ -202,7 +205,7 @@ class Chain:
     @property
     def state_first(self) -> int:
         """The lowest height whose state can be read."""
-        return max(self.height - self._history_blocks, self.first_height - 1, 0)
+        return max(self.height - self._history_blocks, self._state_floor)
 
     def dump(self) -> dict[bytes, bytes]:
         """The whole state: for audits and tests."""

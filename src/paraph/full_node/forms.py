@@ -30,6 +30,8 @@ GATHERED_BYTES_MAX: Final = 1 << 20
 READ_MAX: Final = 10_000
 """Transactions remembered as read: two full pools. A transaction of 200 bytes takes about a kilobyte so."""
 READ_BYTES_MAX: Final = 64 * 1024 * 1024
+REFUSED_MAX: Final = 50_000
+"""Transactions remembered as refused, by their SHA-256: what was forged once stays so, and is not looked at again."""
 SEEN_MAX: Final = 50_000
 """Transactions known to be examined: ten full pools."""
 
@@ -97,6 +99,7 @@ class Forms:
         self._waiting: list[tuple[bytes, asyncio.Future[None]]] = []
         self._jobs: set[asyncio.Task[None]] = set()
         self._seen: OrderedDict[bytes, None] = OrderedDict()
+        self._refused: OrderedDict[bytes, Malformed | Rejected] = OrderedDict()
 
     @property
     def waiting(self) -> int:
@@ -118,9 +121,20 @@ class Forms:
     def check_now(self, raw: bytes) -> SignedTx:
         """As `check_whole`, in this thread. Raises as it does."""
         known = self._signatures.whole(raw)
-        if known is None:
+        if known is not None:
+            return known
+        digest = sha256(raw)
+        refused = self._refused.get(digest)
+        if refused is not None:
+            raise _anew(refused)
+        try:
             known = check_whole(raw, self._chain_id, self._signatures)
-            self._signatures.remember_whole(known)
+        except (Malformed, Rejected) as error:
+            self._refused[digest] = _anew(error)
+            while len(self._refused) > REFUSED_MAX:
+                self._refused.popitem(last=False)
+            raise
+        self._signatures.remember_whole(known)
         return known
 
     def prepare(self, raws: Sequence[bytes]) -> None:
@@ -133,7 +147,7 @@ class Forms:
             jobs = [(part, self._start(part)) for part in parts if part]
             for part, job in jobs:
                 self._remember(part, job.result())
-        except BrokenProcessPool:
+        except (BrokenProcessPool, OSError):
             # A worker was killed: the block's own check finds what it was to find.
             self._pool = None
 
@@ -158,19 +172,32 @@ class Forms:
             self._seen.popitem(last=False)
 
     async def _work(self) -> None:
+        try:
+            await self._find_all()
+        finally:
+            # In the step that saw nothing wait: whoever comes next must not take this one for still at work, and wait.
+            if (job := asyncio.current_task()) is not None:
+                self._jobs.discard(job)
+
+    async def _find_all(self) -> None:
         while self._waiting:
             batch = self._waiting[: _gathered([raw for raw, _ in self._waiting[:GATHERED_MAX]])]
             del self._waiting[: len(batch)]
             raws = [raw for raw, _ in batch]
             try:
                 self._remember(raws, await asyncio.wrap_future(self._start(raws)))
-            except BrokenProcessPool:
+            except (BrokenProcessPool, OSError):
                 # A worker was killed. What it was to find is found by whoever needs it; the next one starts anew.
                 self._pool = None
             finally:
                 for _, done in batch:
                     if not done.done():
                         done.set_result(None)
+
+
+def _anew(error: Malformed | Rejected) -> Malformed | Rejected:
+    """The same error without its traceback, which would keep all that it passed through in memory."""
+    return type(error)(error.code, error.message, **error.facts)
 
 
 def _gathered(raws: Sequence[bytes]) -> int:

@@ -150,6 +150,6 @@ def _read_keys(value: Json, what: str) -> tuple[bytes, ...]:
 
 def _read_key(value: Json, what: str) -> bytes:
     key = read_data(value, what)
-    if len(key) > KEY_BYTES_MAX:
-        raise Malformed("rpc.params", f"{what}: a state key has at most {KEY_BYTES_MAX} bytes")
+    if not 0 < len(key) <= KEY_BYTES_MAX:
+        raise Malformed("rpc.params", f"{what}: a state key has 1 to {KEY_BYTES_MAX} bytes")
     return key

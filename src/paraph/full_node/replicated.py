@@ -27,6 +27,7 @@ from paraph.core.ident import Digest, to_hex
 from paraph.flows.mempool import Mempool
 from paraph.full_node.chain import SKIPPED, Chain, Decided
 from paraph.full_node.forms import Forms
+from paraph.full_node.proofs import KEY_BYTES_MAX
 from paraph.full_node.snapshots import Snapshots
 from paraph.ledger.block import BASE_FEE, LATER, Result
 from paraph.ledger.genesis import Genesis
@@ -35,12 +36,17 @@ from paraph.ledger.rooms.bonds.types import Fault
 from paraph.ledger.rooms.params import rules as params
 from paraph.ledger.rooms.params.types import GAS_LIMIT
 from paraph.ledger.state import State
-from paraph.ledger.tx import SignedTx
+from paraph.ledger.tx import SignedTx, check_form
 
+LARGE_BYTES: Final = 8 * 1024
+"""A transaction larger than this is a settlement of many receipts, or nothing."""
 REFUSED: Final = 1
 """The code of a transaction that is not taken or failed; the sentence says why."""
 CODES: Final = {1: 0, 0: 1, SKIPPED: 2}
 """A result's status as the engine's code: 0 is success there."""
+
+_log = structlog.get_logger()
+
 
 _log = structlog.get_logger()
 
@@ -127,6 +133,9 @@ class Replicated:
         stored = self.chain.commit()
         with self._lock:
             self.mempool.forget(self.chain.next_nonce)
+            for signed in self.mempool.next_in_turn(self.chain.next_nonce):
+                if not self._can_pay(signed):
+                    self.mempool.drop(signed)
             self._told = {each for each in self._told if self.mempool.get(each) is not None}
         self._snapshots.committed(stored)
         return 0
@@ -147,6 +156,9 @@ class Replicated:
         Raises:
             Malformed, Rejected, Unavailable: it can never or not now be included.
         """
+        if len(raw) > LARGE_BYTES:
+            # Whether it could pay is asked first: the signatures inside a large one cost more than the asking.
+            self.chain.check(check_form(raw, self.chain.genesis.chain_id, self.chain.recover))
         signed = await self._forms.check(raw)
         with self._lock:
             self.chain.check(signed)
@@ -191,14 +203,22 @@ class Replicated:
         return Kept(header.height, header.state_root if header.height else b"", version)
 
     def query(self, path: str, data: bytes, height: int, prove: bool) -> Found:
-        """See `Reading.query`. The path `/state` reads a state key, with its SMT proof as canonical JSON."""
-        at = height or self.chain.height
+        """See `Reading.query`. The path `/state` reads a state key, with its SMT proof as canonical JSON.
+
+        Strangers ask this through the engine's RPC: whatever they ask, it is answered, and stops nothing.
+        """
+        at = height if height > 0 else self.chain.height
         if path != "/state":
             return Found(REFUSED, f"query.path: there is no {path[:80]!r}; /state reads a key", data, b"", at, ())
+        if not 0 < len(data) <= KEY_BYTES_MAX:
+            return Found(REFUSED, f"query.key: a state key has 1 to {KEY_BYTES_MAX} bytes", b"", b"", at, ())
         try:
             value, proved = self.chain.prove(data, at)
-        except Rejected as error:
+        except ParaphError as error:
             return Found(REFUSED, f"{error.code}: {error.message}", data, b"", at, ())
+        except Exception:  # noqa: BLE001  see above
+            _log.exception("query.failed", height=at)
+            return Found(REFUSED, "query.failed: a fault of ours; the node's log says which", data, b"", at, ())
         proof = ((PROOF_TYPE, data, canonical(proved.proof.as_json())),) if prove else ()
         return Found(0, "" if value is not None else "absent", data, proved.value, at, proof)
 
@@ -221,6 +241,13 @@ class Replicated:
         return self._snapshots.apply(index, chunk)
 
     # --- both ways ---
+
+    def _can_pay(self, signed: SignedTx) -> bool:
+        try:
+            self.chain.check(signed)
+        except Rejected as error:
+            return error.code.startswith(LATER)
+        return True
 
     def _decided(self, block: Proposed, transactions: tuple[bytes, ...]) -> Decided:
         proposer = bonds.operator_of(State(self.chain.read), block.proposer)
@@ -245,14 +272,14 @@ def first_powers(genesis: Genesis) -> tuple[Power, ...]:
 
 
 def _fitting(chosen: tuple[SignedTx, ...] | list[SignedTx], bytes_max: int, gas_max: int = 2**63) -> Iterator[SignedTx]:
-    """The first of these that fit: as the engine counts, each with a tag and its length before it."""
+    """Those that fit, in order: as the engine counts, each with a tag and its length before it."""
     for signed in chosen:
         size = len(signed.raw)
-        bytes_max -= size + 1 + (size.bit_length() + 6) // 7
-        gas_max -= signed.tx.gas_limit
-        if bytes_max < 0 or gas_max < 0:
-            return
-        yield signed
+        takes = size + 1 + (size.bit_length() + 6) // 7
+        if takes <= bytes_max and signed.tx.gas_limit <= gas_max:
+            bytes_max -= takes
+            gas_max -= signed.tx.gas_limit
+            yield signed
 
 
 def _executed(result: Result) -> Executed:

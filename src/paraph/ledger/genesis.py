@@ -136,8 +136,8 @@ class Genesis:
         total = sum(each.amount for each in self.allocations) + sum(each.bond for each in self.validators)
         if total != SUPPLY_WEI:
             raise Malformed("genesis.supply", f"allocations and bonds are {total} wei; the supply is {SUPPLY_WEI}")
-        if not self.producers and not self.validators:
-            raise Malformed("genesis.producers", "a network needs a producer (solo) or validators")
+        if bool(self.producers) == bool(self.validators):
+            raise Malformed("genesis.producers", "a network has a producer (solo) or validators, one of the two")
         paid = [
             *(each.account for each in self.allocations),
             *self.producers,

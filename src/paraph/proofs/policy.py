@@ -66,8 +66,9 @@ def decode_trust(data: bytes) -> Trust:
     if form != FORMAT:
         raise Malformed("trust.format", f"not a trust file: its format must be {FORMAT}")
     listed = as_list(producers, "producers", items_max=PRODUCERS_MAX)
-    if (not listed and anchor is None) or not isinstance(devnet, bool):
-        raise Malformed("trust.producers", "a trust file pins a producer or validators, and devnet is true or false")
+    if bool(listed) == (anchor is not None) or not isinstance(devnet, bool):
+        reason = "a trust file pins producers or validators, one of the two, and devnet is true or false"
+        raise Malformed("trust.producers", reason)
     return Trust(
         as_text(network, "network", bytes_max=NAME_BYTES_MAX),
         as_integer(chain_id, "chain_id"),

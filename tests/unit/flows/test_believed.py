@@ -14,7 +14,7 @@ from paraph.core.encode import Json
 from paraph.core.errors import ParaphError, Rejected, Unavailable, Unverified
 from paraph.core.ident import Digest, to_hex
 from paraph.flows import registry
-from paraph.flows.effect import Effect, Now, Rpc, Witnesses
+from paraph.flows.effect import Effect, Now, Rpc, Wait, Witnesses
 from paraph.proofs.light.conflict import Fork
 from paraph.proofs.light.types import LightBlock
 from paraph.proofs.policy import Trust
@@ -80,6 +80,8 @@ class Servers:
                 return self.now_s * 1000
             case Witnesses():
                 return len(self.nodes) - 1
+            case Wait():
+                return None
             case Rpc("paraph_getLightBlock", (height,), server):
                 self.asked.append(("block", server))
                 found = self.nodes[server].get(height)  # type: ignore[arg-type]
@@ -198,7 +200,9 @@ def test_not_believed(servers: Servers, trust: Trust, refusal: str) -> None:
 @pytest.mark.parametrize(
     ("now_s", "refusal"),
     [
-        (START_S + 999, ""),
+        (START_S + 5 + registry.AGE_S_MAX, ""),
+        (START_S + 5 + registry.AGE_S_MAX + 1, "light.stale"),
+        (START_S + 999, "light.stale"),
         (START_S + 1_000, "light.expired"),
         (START_S + 10**9, "light.expired"),
         (START_S + 5 - registry.CLOCK_DRIFT_S + 1, ""),
@@ -226,8 +230,31 @@ def test_witness_that_agrees() -> None:
 
 
 def test_witness_that_has_nothing() -> None:
-    """A witness that is behind or away says nothing, and does not stop the read."""
-    assert read(Servers(SAME, {}, {1: SAME[1]})).seal.height == 4
+    """A witness that is away says nothing, and does not stop the read while another agrees."""
+    assert read(Servers(SAME, {}, SAME)).seal.height == 4
+
+
+def test_no_witness_has_it() -> None:
+    """Silence is no agreement: a block that no witness has yet is not believed, whoever signed it."""
+    servers = Servers(SAME, {}, {1: SAME[1]})
+
+    error = refused(servers)
+
+    assert error.code == "light.witness"
+    assert "witness 1" in error.message
+
+
+def test_witness_a_block_behind() -> None:
+    """A witness that catches up meanwhile is asked again."""
+    late: dict[int, LightBlock] = {}
+
+    class Late(Servers):
+        def __call__(self, effect: Effect[Any]) -> Any:
+            if isinstance(effect, Wait):
+                late.update(SAME)
+            return super().__call__(effect)
+
+    assert read(Late(SAME, late)).seal.height == 4
 
 
 def test_witness_of_a_fork() -> None:
@@ -245,10 +272,11 @@ def test_witness_of_a_fork() -> None:
 
 
 def test_witness_that_lies_alone() -> None:
-    """A witness whose other block nobody signed proves nothing, and does not stop the read."""
+    """A witness whose other block nobody signed proves nothing, and does not stop the read while another agrees."""
     other = chain([{"zed": 1}] * 5, root=sha256(b"another state"))
 
-    assert read(Servers(SAME, other)).seal.height == 4
+    assert read(Servers(SAME, other, SAME)).seal.height == 4
+    assert refused(Servers(SAME, other)).code == "light.witness"
 
 
 def test_server_that_is_away() -> None:

@@ -95,10 +95,24 @@ def test_gap_waits_and_fills() -> None:
 
 
 def test_block_gas_is_kept() -> None:
-    """No more gas is chosen than the block has; a smaller one behind may still fit."""
-    big, bigger, small = waiting(0, gas=60_000, tip=30), waiting(0, CAROL, gas=60_000, tip=20), waiting(0, BOB)
+    """No more gas is chosen than the block has, counted as what each uses at least."""
+    first, second, third = waiting(0, tip=30), waiting(0, CAROL, tip=20), waiting(0, BOB)
 
-    assert pool(big, bigger, small).select(at(), 100_000, BASE_FEE) == (big, small)
+    assert pool(first, second, third).select(at(), 2 * 21_000, BASE_FEE) == (first, second)
+
+
+def test_declared_gas_keeps_nobody_out() -> None:
+    """Who declares a whole block's gas, which comes back unused, takes no more room than it needs."""
+    greedy, honest = waiting(0, gas=30_000_000, tip=30), waiting(0, BOB)
+
+    assert pool(greedy, honest).select(at(), 30_000_000, BASE_FEE) == (greedy, honest)
+
+
+def test_next_in_turn() -> None:
+    """Of each sender the transaction whose turn it is, where it is here."""
+    first, after, gapped = waiting(0), waiting(1), waiting(1, BOB)
+
+    assert pool(first, after, gapped).next_in_turn(at()) == [first]
 
 
 @pytest.mark.parametrize(("tip", "fee", "accepted"), [(11, 1_100, True), (10, 1_100, False), (11, 1_099, False)])

@@ -407,3 +407,18 @@ def test_finalize_again_decides_anew(desk: Desk) -> None:
 def test_version_of_the_rules(desk: Desk) -> None:
     """A chain tells by which version of the rules it goes on."""
     assert desk.chain.version == 1
+
+
+def test_what_was_forgotten_stays_so() -> None:
+    """A longer history asked for later does not bring back states that are gone: they are refused, never made up."""
+    store = Watched()
+    desk = Desk(store=store, history_blocks=2)
+    for nonce in range(6):
+        desk.settle(transfer(nonce))
+
+    reopened = Chain(store, genesis(), history_blocks=256)
+
+    assert reopened.state_first >= 3
+    with pytest.raises(Rejected) as caught:
+        reopened.read_at(1)
+    assert caught.value.code == "chain.state"

@@ -172,6 +172,18 @@ def test_handed_over_together(one_worker: Forms, monkeypatch: pytest.MonkeyPatch
     assert one_worker.waiting == 0
 
 
+def test_one_after_another(one_worker: Forms) -> None:
+    """One that comes in the moment when the one before it is done is not left waiting for a third."""
+
+    async def each_after_the_other() -> list[SignedTx]:
+        async with asyncio.timeout(60):
+            return [await one_worker.check(raw) for raw in GOOD]
+
+    found = asyncio.run(each_after_the_other())
+
+    assert [each.raw for each in found] == list(GOOD)
+
+
 def test_one_larger_than_all(one_worker: Forms, monkeypatch: pytest.MonkeyPatch) -> None:
     """A transaction larger than what is handed over at once still goes."""
     monkeypatch.setattr(module, "GATHERED_BYTES_MAX", 10)

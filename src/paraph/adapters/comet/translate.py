@@ -116,8 +116,11 @@ def to_check(request: pb.RequestCheckTx) -> tuple[bytes, bool]:
 
 
 def to_query(request: pb.RequestQuery) -> tuple[str, bytes, int, bool]:
-    """The path, data, height (0 is the newest), and whether a proof is wanted."""
-    return request.path, request.data, _within("a height", request.height, 0, HEIGHT_MAX), request.prove
+    """The path, data, height (0 is the newest), and whether a proof is wanted.
+
+    Strangers write these, through the engine's RPC: a height that cannot be is the newest.
+    """
+    return request.path, request.data, max(request.height, 0), request.prove
 
 
 def offered_of(request: pb.RequestOfferSnapshot) -> tuple[Snapshot, bytes]:

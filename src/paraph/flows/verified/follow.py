@@ -12,8 +12,8 @@ from paraph.core.encode import Json, as_list, take
 from paraph.core.errors import BrokenTruth, Malformed, Unavailable, Unverified
 from paraph.core.ident import Digest, from_hex, to_hex
 from paraph.core.smt import proof_from_json, proves
-from paraph.flows.effect import Flow, Now, Rpc, Witnesses, ask
-from paraph.flows.light import Note, compare, follow, light_block
+from paraph.flows.effect import Flow, Now, Rpc, ask
+from paraph.flows.light import Note, follow, light_block, witnessed
 from paraph.flows.registry import CLOCK_DRIFT_S
 from paraph.proofs.header import HASHES_KEPT, HEAD_KEY, Head, Header, hash_key
 from paraph.proofs.light.period import check_clock, check_period
@@ -210,8 +210,8 @@ def _followed(trust: Trust, shown: ValidatorSeal) -> Flow[tuple[Seal, tuple[Note
         # Too much has changed since: the blocks in between lead there.
         seal = ValidatorSeal((yield from follow(anchor, chain_id, shown.blocks[-1].header.height)))
     check_clock(seal.blocks[-1], CLOCK_DRIFT_S, now_ms // 1000)
-    witnessed = yield from compare(anchor, seal.blocks, chain_id, (yield from ask(Witnesses())))
-    return seal, witnessed.notes
+    found = yield from witnessed(anchor, seal.blocks, chain_id)
+    return seal, found.notes
 
 
 def _continues(before: Newest, seal: Seal, header: Header, values: Mapping[bytes, bytes | None], entry: Json) -> None:
