@@ -31,6 +31,6 @@ def faults_in(block: dict[str, Any]) -> tuple[Fault, ...]:
         value = evidence["value"]
         assert evidence["type"] == "tendermint/DuplicateVoteEvidence"
         vote = value["vote_a"]
-        time_s = int(datetime.fromisoformat(value["timestamp"][:19] + "+00:00").timestamp())
+        time_s = int(datetime.fromisoformat(value["Timestamp"][:19] + "+00:00").timestamp())
         found.append(Fault(DOUBLE_SIGN, bytes.fromhex(vote["validator_address"]), int(vote["height"]), time_s))
     return tuple(found)

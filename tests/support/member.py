@@ -29,6 +29,7 @@ PATIENCE_S: Final = 90
 """Until something that must happen counts as not happening: the machine may be shared with other tests."""
 STARTED_S_MAX: Final = 60
 LOG_TAIL_BYTES: Final = 2_500
+ROOT: Final = Path(__file__).parents[2]
 
 
 def until(what: str, truth: Callable[[], T | None], told: Callable[[], str] = str, patience_s: float = PATIENCE_S) -> T:
@@ -115,7 +116,7 @@ class Member:
         self._write_config()
         module = "tests.support.faulty_node" if fault else "paraph.full_node"
         command = [*self.prefix, sys.executable, "-m", module, *fault, "--home", str(self.home)]
-        environment = {**os.environ, "PARAPH_COMETBFT": str(cometbft_binary()), "PYTHONPATH": str(Path.cwd())}
+        environment = {**os.environ, "PARAPH_COMETBFT": str(cometbft_binary()), "PYTHONPATH": str(ROOT)}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=environment)
 
@@ -146,7 +147,7 @@ class Member:
     def node_pid(self) -> int:
         """The node's process."""
         assert self.process is not None
-        return self.process.pid if not self.prefix else _children(self.process.pid, "python")[0]
+        return self.process.pid
 
     @property
     def engine_pid(self) -> int | None:

@@ -19,7 +19,7 @@ FILE_BYTES_MAX: Final = 64 * 1024
 NUMBER_MAX: Final = 2**53
 """A number that a setting may hold; what it means bounds it further."""
 MONIKER_BYTES_MAX: Final = 64
-LOG_LEVELS: Final = ("debug", "info", "error", "none")
+LOG_LEVELS: Final = ("debug", "info", "error")
 PEER: Final = re.compile(r"[0-9a-f]{40}@[^@\s,]+")
 T = TypeVar("T")
 
@@ -66,7 +66,7 @@ class Consensus:
     rpc_listen: str = setting("", "address and port of the engine's own RPC, for others' state sync; empty for none")
     mempool: str = setting("flood", '"flood", or with engine 0.40 "app"')
     form_workers: int = setting(1, "processes that check signatures; 0 checks them in the node's own")
-    log_level: str = setting("error", "of the engine: debug, info, error or none")
+    log_level: str = setting("error", "of the engine: debug, info or error; its own failure is heard there")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Store:
 
     history_blocks: int = setting(256, "blocks whose state can still be read")
     snapshot_blocks: int = setting(0, "a snapshot after each so many blocks; 0 for none")
-    snapshots_kept: int = setting(2, "how many; the oldest goes")
+    snapshots_kept: int = setting(2, "how many; the oldest goes. A joiner needs one for some minutes")
     check_at_start: bool = setting(default=True, purpose="work the state root out again; 15 s at a million keys")
     index: str = setting("sqlite", '"sqlite", or a postgresql:// URL, for events and account histories; "" for none')
 

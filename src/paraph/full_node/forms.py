@@ -178,6 +178,12 @@ class Forms:
             # In the step that saw nothing wait: whoever comes next must not take this one for still at work, and wait.
             if (job := asyncio.current_task()) is not None:
                 self._jobs.discard(job)
+            if not self._jobs:
+                # Left behind only by a fault: whoever waits looks for itself, and finds what is wrong.
+                for _, done in self._waiting:
+                    if not done.done():
+                        done.set_result(None)
+                self._waiting.clear()
 
     async def _find_all(self) -> None:
         while self._waiting:
