@@ -28,8 +28,8 @@ from paraph.proofs.verdict import Verified
 
 TRIES: Final = 3
 """Sendings of one signed request when the network fails."""
-PROOF_TRIES: Final = 20
-"""Askings for the proof of what the node named, 0.2 s apart: the server asked may be some blocks behind the node."""
+BEHIND_MAX: Final = 20
+"""Askings, 0.2 s apart, of a server that is behind the node: a few blocks' time."""
 LIFETIME_S: Final = 600
 """How long a request may wait in a node's queue before its work must begin."""
 ANSWER_PATH: Final = "/paraph/v1/answer"
@@ -224,18 +224,19 @@ def _show_rest(answer: Answer, shown: str) -> Flow[None]:
 
 def _verified(trust: Trust, asked: Asked, answer: Answer) -> Flow[Verified[Bundle]]:
     receipt = answer.receipt.receipt
-    left = PROOF_TRIES
+    tries, behind = TRIES, BEHIND_MAX
     while True:
-        left -= 1
         try:
             snapshot = yield from _records(trust, receipt)
             # The node may know a newer block than the server that was asked.
-            if left == 0 or receipt.height <= snapshot.seal.height:
+            if behind == 0 or receipt.height <= snapshot.seal.height:
                 bundle = Bundle(asked.signed, asked.order.body, answer, _chain(trust, snapshot, receipt, None))
                 return verify(bundle, trust)
+            behind -= 1
         except Unavailable as error:
             # The answer is here, and paid for: worth another try.
-            if left == 0:
+            tries -= 1
+            if tries == 0:
                 raise Unanswered(error, asked) from error
         yield from ask(Wait(200))
 

@@ -63,8 +63,8 @@ class Limits:
         Rejected: `limits.value`.
     """
 
-    cost_per_s: int = 1_000
-    cost_burst: int = 5_000
+    cost_per_s: int = 5_000
+    cost_burst: int = 25_000
     requests_max: int = 256
     requests_per_client_max: int = 64
     body_bytes_max: int = BODY_BYTES_MAX
