@@ -9,7 +9,10 @@ from typing import Final
 
 from bench.figures import Result, save, table
 
-NAMES: Final = ("startup", "receipts", "settlement", "transfers", "state", "inference")
+NAMES: Final = (
+    *("startup", "receipts", "verification", "settlement", "transfers", "replay"),
+    *("state", "growth", "snapshots", "reads", "consensus", "inference"),
+)
 
 
 def main() -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.machine import machine, today, versions
+from bench.plot import Plot
 
 RESULTS: Final = Path(__file__).parent / "results"
 Parameter = int | float | str | bool | list[int]
@@ -42,14 +43,15 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a benchmark found, with the parameters that it ran under."""
+    """What a benchmark found, with the parameters that it ran under, and a drawing where it is a matter of size."""
 
     figures: Sequence[Figure]
     parameters: dict[str, Parameter] = field(default_factory=dict)
+    plot: Plot | None = None
 
 
 def save(name: str, result: Result) -> Path:
-    """Write a result to its file, with date, machine and versions."""
+    """Write a result to its file, with date, machine and versions; its plot beside it."""
     RESULTS.mkdir(exist_ok=True)
     document = {
         "benchmark": name,
@@ -61,6 +63,8 @@ def save(name: str, result: Result) -> Path:
     }
     place = RESULTS / f"{name}.json"
     place.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    if result.plot is not None:
+        (RESULTS / f"{name}.svg").write_text(result.plot.as_svg())
     return place
 
 

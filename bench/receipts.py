@@ -3,12 +3,14 @@
 from pathlib import Path
 
 from bench.figures import Figure, Result
-from bench.ledger import OPERATOR, START_S, Ledger, calldata
+from bench.ledger import START_S, Ledger
 from bench.raw import signatures, verification
 from bench.rounds import again, alternate
+from bench.wallets import OPERATOR, PRODUCER, calldata
 from paraph.core.amount import Wei
-from paraph.ledger.block import simulate
+from paraph.ledger.block import facts_of, simulate
 from paraph.ledger.rooms.settlement.calls import CONTRACT as SETTLEMENT
+from paraph.ledger.state import State
 from paraph.proofs.bundle import decode_bundle
 from paraph.proofs.check import verify
 
@@ -24,11 +26,11 @@ def run(folder: Path, *, quick: bool) -> Result:
     count, rounds = (100, 3) if quick else (400, 9)
     ledger = Ledger(folder)
     owed = ledger.owed(count)
-    ledger.commit(ledger.batch(owed))
+    ledger.commit(ledger.wallets.batch(owed))
     bundles = ledger.bundles(owed, 1)
     encoded = [bundle.encode() for bundle in bundles]
     call = calldata(ledger.owed(count))
-    facts = ledger.chain.next_facts(START_S + 2)
+    facts = facts_of(State(ledger.chain.read), ledger.chain.height + 1, START_S + 2, PRODUCER.address)
 
     def check() -> None:
         for bundle in bundles:

@@ -42,7 +42,7 @@ def run(folder: Path, *, quick: bool) -> Result:
 def _blocks(ledger: Ledger, count: int, size: int) -> Task:
     def prepare() -> Work:
         owed = ledger.owed(count)
-        batches = [ledger.batch(owed[start : start + size]) for start in range(0, count, size)]
+        batches = [ledger.wallets.batch(owed[start : start + size]) for start in range(0, count, size)]
 
         def work() -> None:
             for raw in batches:

@@ -4,14 +4,13 @@ import hashlib
 from pathlib import Path
 
 from bench.figures import Figure, Result
-from bench.ledger import CHAIN_ID, PRODUCER, SENDERS, START_S, Ledger
+from bench.ledger import START_S, Ledger
 from bench.raw import recovery, signatures
 from bench.rounds import Task, Work, again, alternate
+from bench.wallets import CHAIN_ID, PRODUCER, SENDERS
 from paraph.core.ident import Address
 from paraph.ledger.block import Block, apply_block
 from paraph.ledger.tx import check_form
-
-GAS = 21_000
 
 
 def run(folder: Path, *, quick: bool) -> Result:
@@ -19,18 +18,14 @@ def run(folder: Path, *, quick: bool) -> Result:
     count, rounds = (200, 3) if quick else (1_000, 7)
     ledger = Ledger(folder)
 
-    def transfers() -> tuple[bytes, ...]:
-        # To a thousand accounts in turn: the first round makes them, the later ones find them.
-        accounts = (Address(hashlib.sha256(b"account %d" % index).digest()[:20]) for index in range(count))
-        return tuple(
-            ledger.tx(SENDERS[index % len(SENDERS)], to, value=1, gas=GAS) for index, to in enumerate(accounts)
-        )
+    # To a thousand accounts in turn: the first round makes them, the later ones find them.
+    accounts = [Address(hashlib.sha256(b"account %d" % index).digest()[:20]) for index in range(count)]
 
     def whole() -> Work:
-        raw = transfers()
+        raw = ledger.wallets.transfers(accounts)
         return lambda: _nothing(ledger.commit(*raw))
 
-    seen = transfers()
+    seen = ledger.wallets.transfers(accounts)
     ledger.commit(*seen)
 
     def form() -> None:
@@ -43,7 +38,8 @@ def run(folder: Path, *, quick: bool) -> Result:
         form=again(form, count),
         whole=Task(count, whole),
     )
-    block = Block(ledger.chain.height + 1, START_S + 1, PRODUCER.address, transfers())
+    parent = ledger.chain.head.header.hash()
+    block = Block(ledger.chain.height + 1, START_S + 1, PRODUCER.address, ledger.wallets.transfers(accounts), parent)
     applied = alternate(rounds, apply=again(lambda: _nothing(apply_block(ledger.chain.read, block)), count))["apply"]
     ledger.close()
     other = "libsecp256k1 alone, 1 recovery each"
