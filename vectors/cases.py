@@ -2,7 +2,6 @@
 
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, ParamSpec
 
@@ -376,13 +375,13 @@ def genesis() -> Json:
 def trusts() -> Json:
     """Trust files, and what is refused."""
     solo, agreed = world.TRUST, world.TRUST_VALIDATORS
-    both = replace(solo, anchor=agreed.anchor, trusting_period_s=1)
     good: dict[str, Any] = agreed.as_json()
     anchor: dict[str, Any] = good["anchor"]
     many = [to_hex(world.PRODUCER.address)] * 17
     wrong: dict[str, dict[str, Any]] = {
         "another format": {"format": "paraph/trust/2"},
         "nobody pinned": {"anchor": None},
+        "a producer beside validators": {"producers": many[:1]},
         "devnet as a number": {"devnet": 0},
         "17 producers": {"producers": many},
         "a producer that is null": {"producers": [None]},
@@ -404,7 +403,7 @@ def trusts() -> Json:
     return {
         "trusts": [
             {"name": name, "trust": found.encode().decode()}
-            for name, found in (("a producer", solo), ("validators", agreed), ("both", both))
+            for name, found in (("a producer", solo), ("validators", agreed))
         ],
         "refused": [
             {"name": name, "trust": good | changed, "refused": code_of(decode_trust, canonical(good | changed))}

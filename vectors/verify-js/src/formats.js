@@ -148,8 +148,8 @@ export function readTrust(bytes) {
   const [format, network, chainId, genesis, producers, devnet, anchor, period] = found;
   if (format !== 'paraph/trust/1') throw new Malformed('trust.format', 'not a trust file');
   const listed = asList(producers, 'producers', 16);
-  if ((listed.length === 0 && anchor === null) || typeof devnet !== 'boolean') {
-    throw new Malformed('trust.producers', 'a producer or validators, and devnet true or false');
+  if ((listed.length === 0) === (anchor === null) || typeof devnet !== 'boolean') {
+    throw new Malformed('trust.producers', 'producers or validators, one of the two, and devnet true or false');
   }
   return {
     network: asText(network, 'network', 128),
