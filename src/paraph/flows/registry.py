@@ -10,13 +10,14 @@ from typing import Final, TypeVar, assert_never
 
 from paraph.core.amount import Wei
 from paraph.core.encode import Json, as_list, take
-from paraph.core.errors import Malformed, Rejected, Unavailable, Unverified, must
+from paraph.core.errors import Malformed, Rejected, Unavailable, Unverified
 from paraph.core.ident import Address, ModelId, digest_from_hex, from_hex, to_hex
 from paraph.core.keys import checksummed
 from paraph.core.limits import PAGE_MAX
 from paraph.core.smt import proof_from_json, proves
-from paraph.flows.effect import Flow, Now, Rpc, ask
-from paraph.flows.light import follow, witnessed
+from paraph.flows.belief import led
+from paraph.flows.effect import Flow, Rpc, ask
+from paraph.flows.light import witnessed
 from paraph.ledger.rooms.accounts.keys import BALANCES
 from paraph.ledger.rooms.escrow.keys import ACCOUNTS
 from paraph.ledger.rooms.escrow.types import EMPTY, Account
@@ -26,16 +27,13 @@ from paraph.ledger.rooms.nodes.keys import LIST, NODES
 from paraph.ledger.rooms.nodes.types import Node
 from paraph.ledger.state import Listing
 from paraph.proofs.bundle import Proved
-from paraph.proofs.light.period import check_clock, check_period
-from paraph.proofs.light.types import Anchor, LightBlock
+from paraph.proofs.light.types import LightBlock
 from paraph.proofs.policy import Trust
 from paraph.proofs.records import Model, Price, Record, model_key, price_key
-from paraph.proofs.seal import ProducerSeal, Seal, ValidatorSeal, believe, engine_chain_id, seal_from_json
+from paraph.proofs.seal import ProducerSeal, Seal, ValidatorSeal, believe, seal_from_json
 
 R = TypeVar("R", bound=Record)
 
-CLOCK_DRIFT_S: Final = 60
-"""How far ahead of ours the clocks of validators may be; more is a forgery or a clock to be set."""
 AGE_S_MAX: Final = 600
 """How old the newest block may be where validators make one every second or few."""
 
@@ -87,34 +85,12 @@ def believed(trust: Trust, shown: Seal) -> Flow[Seal]:
             believe(shown, trust)
             return shown
         case ValidatorSeal():
-            return (yield from _followed(trust, shown))
+            found = yield from led(trust, shown)
+            _need_fresh(found.seal.blocks[-1], found.now_s)
+            yield from witnessed(found.anchor, found.seal.blocks, found.chain_id)
+            return found.seal
         case _:
             assert_never(shown)
-
-
-def _followed(trust: Trust, shown: ValidatorSeal) -> Flow[ValidatorSeal]:
-    if trust.anchor is None:
-        believe(shown, trust)
-    must(trust.anchor is not None, "without an anchor no validators are believed")
-    anchor: Anchor = trust.anchor  # type: ignore[assignment]
-    now_ms = yield from ask(Now())
-    check_period(anchor, trust.trusting_period_s, now_ms // 1000)
-    chain_id = engine_chain_id(trust.chain_id, trust.genesis)
-    seal = shown
-    try:
-        believe(shown, trust)
-    except Unverified as error:
-        if error.code not in ("light.overlap", "light.next_set"):
-            raise
-        # Too much has changed since: the blocks in between lead there.
-        seal = ValidatorSeal((yield from follow(anchor, chain_id, shown.blocks[-1].header.height)))
-        if seal.state_root != shown.state_root:
-            reason = f"the server shows two states after block {shown.height}"
-            raise Unverified((("light.reply", reason),)) from error
-    check_clock(seal.blocks[-1], CLOCK_DRIFT_S, now_ms // 1000)
-    _need_fresh(seal.blocks[-1], now_ms // 1000)
-    yield from witnessed(anchor, seal.blocks, chain_id)
-    return seal
 
 
 def _need_fresh(block: LightBlock, now_s: int) -> None:

@@ -13,7 +13,7 @@ from paraph.core.digest import sha256
 from paraph.core.encode import Json
 from paraph.core.errors import ParaphError, Rejected, Unavailable, Unverified
 from paraph.core.ident import Digest, to_hex
-from paraph.flows import registry
+from paraph.flows import belief, registry
 from paraph.flows.effect import Effect, Now, Rpc, Wait, Witnesses
 from paraph.proofs.light.conflict import Fork
 from paraph.proofs.light.types import LightBlock
@@ -205,8 +205,8 @@ def test_not_believed(servers: Servers, trust: Trust, refusal: str) -> None:
         (START_S + 999, "light.stale"),
         (START_S + 1_000, "light.expired"),
         (START_S + 10**9, "light.expired"),
-        (START_S + 5 - registry.CLOCK_DRIFT_S + 1, ""),
-        (START_S + 5 - registry.CLOCK_DRIFT_S, "light.future"),
+        (START_S + 5 - belief.CLOCK_DRIFT_S + 1, ""),
+        (START_S + 5 - belief.CLOCK_DRIFT_S, "light.future"),
     ],
 )
 def test_times(now_s: int, refusal: str) -> None:

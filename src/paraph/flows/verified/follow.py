@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from typing import Final, assert_never
 
 from paraph.core.encode import Json, as_list, take
-from paraph.core.errors import BrokenTruth, Malformed, Unavailable, Unverified
+from paraph.core.errors import Malformed, Unavailable, Unverified
 from paraph.core.ident import Digest, from_hex, to_hex
 from paraph.core.smt import proof_from_json, proves
+from paraph.flows.belief import led
 from paraph.flows.effect import Flow, Now, Rpc, ask
-from paraph.flows.light import Note, follow, light_block, witnessed
-from paraph.flows.registry import CLOCK_DRIFT_S
+from paraph.flows.light import Note, light_block, witnessed
 from paraph.proofs.header import HASHES_KEPT, HEAD_KEY, Head, Header, hash_key
-from paraph.proofs.light.period import check_clock, check_period
+from paraph.proofs.light.period import check_period
 from paraph.proofs.light.types import Anchor, LightBlock
 from paraph.proofs.light.verify import check
 from paraph.proofs.policy import Trust
@@ -188,30 +188,11 @@ def _believed(trust: Trust, shown: Seal) -> Flow[tuple[Seal, tuple[Note, ...]]]:
             believe(shown, trust)
             return shown, ()
         case ValidatorSeal():
-            return (yield from _followed(trust, shown))
+            found = yield from led(trust, shown)
+            said = yield from witnessed(found.anchor, found.seal.blocks, found.chain_id)
+            return found.seal, said.notes
         case _:
             assert_never(shown)
-
-
-def _followed(trust: Trust, shown: ValidatorSeal) -> Flow[tuple[Seal, tuple[Note, ...]]]:
-    anchor = trust.anchor
-    if anchor is None:
-        believe(shown, trust)
-        raise BrokenTruth("without an anchor no validators are believed")
-    now_ms = yield from ask(Now())
-    check_period(anchor, trust.trusting_period_s, now_ms // 1000)
-    chain_id = engine_chain_id(trust.chain_id, trust.genesis)
-    seal = shown
-    try:
-        believe(shown, trust)
-    except Unverified as error:
-        if error.code not in ("light.overlap", "light.next_set"):
-            raise
-        # Too much has changed since: the blocks in between lead there.
-        seal = ValidatorSeal((yield from follow(anchor, chain_id, shown.blocks[-1].header.height)))
-    check_clock(seal.blocks[-1], CLOCK_DRIFT_S, now_ms // 1000)
-    found = yield from witnessed(anchor, seal.blocks, chain_id)
-    return seal, found.notes
 
 
 def _continues(before: Newest, seal: Seal, header: Header, values: Mapping[bytes, bytes | None], entry: Json) -> None:

@@ -313,7 +313,7 @@ def test_seal_of_the_wrong_kind() -> None:
 def test_missing_anchor_is_never_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     """Should belief without an anchor ever succeed, that is a fault of ours and ends there."""
     node = ValidatorNode()
-    monkeypatch.setattr("paraph.flows.verified.follow.believe", lambda *_: "")
+    monkeypatch.setattr("paraph.flows.belief.believe", lambda *_: "")
 
     with pytest.raises(BrokenTruth):
         node.play(view(Follower(replace(node.trust, anchor=None)), ()))
