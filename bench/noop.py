@@ -60,12 +60,12 @@ class Noop:
         del height, validator, extension
         return ""
 
-    async def check(self, raw: bytes, again: bool) -> Checked:
+    def check(self, raw: bytes, again: bool) -> Checked:
         """Every transaction may wait."""
         del raw, again
         return TAKEN
 
-    async def insert(self, raw: bytes) -> Checked:
+    def insert(self, raw: bytes) -> Checked:
         """Every transaction may wait."""
         del raw
         return TAKEN

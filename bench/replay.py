@@ -8,7 +8,8 @@ from bench.filled import START_S, account, opened
 from bench.raw import recovery, signatures
 from bench.rounds import Task, Work, alternate
 from bench.wallets import PRODUCER, Wallets
-from paraph.full_node.chain import Decided, StoredBlock
+from paraph.full_node.chain import Decided
+from paraph.full_node.tables import StoredBlock
 
 FULL: Final = 1_000
 """Transfers in a block."""

@@ -22,7 +22,8 @@ from paraph.adapters.store.lmdb import LmdbStore
 from paraph.core.digest import keccak256
 from paraph.core.encode import canonical
 from paraph.core.ident import to_hex
-from paraph.full_node.chain import BLOCKS, TREE, Chain
+from paraph.full_node.chain import Chain
+from paraph.full_node.tables import BLOCKS, TREE
 from paraph.ledger.truths import broken
 
 pytestmark = pytest.mark.e2e

@@ -18,7 +18,8 @@ from paraph.core.amount import SUPPLY_WEI, Wei
 from paraph.core.errors import Rejected
 from paraph.core.keys import PrivateKey
 from paraph.core.smt import EMPTY, proves
-from paraph.full_node.chain import HISTORY, OUTDATED, STATE, TABLES, TREE, Chain, Decided
+from paraph.full_node.chain import Chain, Decided
+from paraph.full_node.tables import HISTORY, OUTDATED, STATE, TABLES, TREE
 from paraph.ledger import tree
 from paraph.ledger.genesis import Allocation
 

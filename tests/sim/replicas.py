@@ -7,7 +7,7 @@ replica applies it when it gets to it. Replicas die between any two calls and co
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -36,7 +36,7 @@ from tests.support_ledger.world import (
     signed,
 )
 
-from paraph.adapters.comet.application import Misbehaviour, Proposed
+from paraph.adapters.comet.application import Checked, Misbehaviour, Proposed
 from paraph.adapters.fakes.store import MemoryStore
 from paraph.core.amount import SUPPLY_WEI, Wei
 from paraph.core.ident import Address
@@ -75,6 +75,11 @@ def network() -> Genesis:
         validators=tuple(genesis_validator(name, POWER_BOND) for name in NAMES),
         parameters={"unbond_delay_s": 60},
     )
+
+
+async def told(found: Checked | Awaitable[Checked]) -> Checked:
+    """What a check said, at once or later."""
+    return found if isinstance(found, Checked) else await found
 
 
 @dataclass
@@ -263,7 +268,7 @@ class Network:
         self.chance.shuffle(due)
         for _, replica, raw in due:
             if replica.up:
-                asyncio.run(replica.application.check(raw, again=self.chance.random() < 0.1))
+                asyncio.run(told(replica.application.check(raw, again=self.chance.random() < 0.1)))
 
     def _anything(self) -> bytes:
         makers: list[tuple[int, Callable[[], bytes]]] = [

@@ -80,7 +80,7 @@ class Agreement:
         """
         if self.failure:
             raise Unavailable("node.stopped", f"this node takes no more: {self.failure}")
-        tx_hash = await self.application.admit(raw)
+        tx_hash = (await self.application.admit(raw)).hash
         self._relay.send(tx_hash)
         return tx_hash
 

@@ -3,7 +3,7 @@
 from paraph.core.encode import Json, JsonObject
 from paraph.core.ident import Digest, to_hex
 from paraph.flows.mempool import Mempool
-from paraph.full_node.chain import Chain, StoredBlock
+from paraph.full_node.chain import Chain
 from paraph.full_node.rpc import Method
 from paraph.full_node.shapes import (
     Included,
@@ -14,6 +14,7 @@ from paraph.full_node.shapes import (
     receipt_json,
     transaction_json,
 )
+from paraph.full_node.tables import StoredBlock
 from paraph.full_node.wire import Named, Tag, quantity, read_digest, read_flag, read_quantity, read_tag
 from paraph.ledger.block import BASE_FEE
 from paraph.ledger.state import State

@@ -8,29 +8,27 @@ State is kept as of the last block, with the values that later blocks replaced a
 `history_blocks` more: a header that proves a state may be a block behind it, and readers must not race with commits.
 """
 
-import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Final, TypeVar
+from dataclasses import dataclass
+from typing import Final
 
-from paraph.core import rlp
-from paraph.core.digest import sha256
 from paraph.core.errors import Rejected, must
 from paraph.core.ident import Address
 from paraph.core.keys import Recover, recover
 from paraph.core.smt import EMPTY
 from paraph.flows.ports import KeyValue
+from paraph.full_node import filling
+from paraph.full_node.tables import STATE, StoredBlock, Tables
 from paraph.ledger import tree
 from paraph.ledger.block import (
     BASE_FEE,
     Applied,
     Block,
-    Result,
     apply_block,
+    check_funds,
     check_state,
     head_of,
-    result_from_rlp,
 )
 from paraph.ledger.genesis import Genesis
 from paraph.ledger.rooms.accounts.rules import nonce
@@ -41,26 +39,12 @@ from paraph.ledger.state import State
 from paraph.ledger.tx import Form, SignedTx, check_form
 from paraph.ledger.versions import RULES, Rules
 from paraph.proofs.bundle import Proved
-from paraph.proofs.header import HEAD_KEY, Header, SignedHeader, header_from_rlp, header_to_rlp
+from paraph.proofs.header import Header, SignedHeader
 
-STATE, TREE, HISTORY, OUTDATED, BLOCKS, BLOCK_HASHES, TRANSACTIONS, META = TABLES = (
-    "state",
-    "tree",
-    "history",
-    "outdated",
-    "blocks",
-    "block_hashes",
-    "transactions",
-    "meta",
-)
-SKIPPED = 2
-"""The status of a transaction that left no trace."""
 RECENT_MAX = 16
 """Newest blocks kept decoded: clients wait for receipts, and decoding a full block for each of them takes 25 ms."""
 NONCE_AHEAD_MAX = 64
 """How far ahead of its next nonce a sender may queue transactions: a wallet's burst fits, a flood does not."""
-WRITE_ROWS_MAX: Final = 20_000
-"""Rows in one write when the store is filled or emptied: some megabytes of memory."""
 HISTORY_BLOCKS: Final = 256
 """Blocks whose state can still be read: some minutes, so that a client that read a block can ask of the state behind
 it; as many as Ethereum's BLOCKHASH reaches."""
@@ -74,20 +58,6 @@ class Decided:
     proposer: Address
     transactions: tuple[bytes, ...]
     faults: tuple[Fault, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class StoredBlock:
-    """A committed block as it is kept: its header, the seal its engine put on it, transactions and results."""
-
-    signed: SignedHeader
-    transactions: tuple[bytes, ...]
-    results: tuple[Result, ...]
-
-    @property
-    def header(self) -> Header:
-        """The block's header."""
-        return self.signed.header
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +98,7 @@ class Chain:
         self.genesis: Final = genesis
         self.genesis_digest: Final = genesis.digest()
         self.recover: Final = recover
-        self._store = store
+        self._tables: Final = Tables(store)
         self._history_blocks = history_blocks
         self._versions = versions
         self._form = form
@@ -136,10 +106,10 @@ class Chain:
         self._worked_out: Outcome | None = None
         self._recent: dict[int, StoredBlock] = {}
         self._listeners: list[Callable[[StoredBlock, Outcome], None]] = []
-        found = store.get(META, b"genesis")
+        found = self._tables.genesis()
         if found not in (None, self.genesis_digest):
             raise Rejected("chain.genesis", "this store holds another network's chain", found=found.hex())
-        if found is None or store.get(META, b"filling") is not None:
+        if found is None or self._tables.filling():
             self.begin()
         else:
             self._load()
@@ -147,11 +117,11 @@ class Chain:
     def _load(self) -> None:
         self._recent.clear()
         self._worked_out = self._previewed = None
-        self.first_height = _number(self._store, b"first")
-        self.head = self._stored(_number(self._store, b"height"))
+        self.first_height = self._tables.number(b"first")
+        self.head = self._stored(self._tables.number(b"height"))
         # What was forgotten stays so, whatever is kept from now on.
-        lowest = next((int.from_bytes(row, "big") for row, _ in self._store.items(OUTDATED)), self.height + 1)
-        self._state_floor = max(lowest - 1, self.first_height - 1, 0)
+        lowest = self._tables.history_first()
+        self._state_floor = max((self.height if lowest is None else lowest - 1), self.first_height - 1, 0)
 
     def listen(self, heard: Callable[[StoredBlock, Outcome], None]) -> None:
         """Have `heard` called after each block is kept, in the order of the blocks. It must be quick and not raise."""
@@ -166,7 +136,7 @@ class Chain:
 
     def read(self, key: bytes) -> bytes | None:
         """The state after the last block."""
-        return self._store.get(STATE, key)
+        return self._tables.value(key)
 
     def read_at(self, height: int) -> Callable[[bytes], bytes | None]:
         """The state after the block of that height, as a function of keys.
@@ -177,14 +147,9 @@ class Chain:
         self._need_state(height)
 
         def read(key: bytes) -> bytes | None:
-            # The present first: a block kept meanwhile has then put what it replaced into the history.
-            now = self._store.get(STATE, key)
-            place = sha256(key)
-            row, before = next(self._store.items(HISTORY, place + (height + 1).to_bytes(8, "big")), (b"", b""))
+            value = self._tables.value_at(key, height)
             self._need_state(height)  # blocks kept meanwhile may have taken it away
-            if row[:32] == place:
-                return before[1:] if before[:1] == _THERE else None
-            return now
+            return value
 
         return read
 
@@ -209,7 +174,7 @@ class Chain:
 
     def dump(self) -> dict[bytes, bytes]:
         """The whole state: for audits and tests."""
-        return dict(self._store.items(STATE))
+        return dict(self.rows())
 
     def header(self, height: int) -> Header:
         """The header of a committed block. Raises `Rejected` (`chain.height`) when there is none of that height."""
@@ -228,15 +193,10 @@ class Chain:
         recent = self._recent.get(height)
         if recent is not None:
             return recent
-        data = self._store.get(BLOCKS, height.to_bytes(8, "big")) if 0 <= height < 2**64 else None
-        if data is None:
+        found = self._tables.block(height)
+        if found is None:
             raise Rejected("chain.height", f"there is no block {height} here", height=height)
-        header, transactions, results = rlp.as_list(rlp.decode(data), "a stored block")
-        return StoredBlock(
-            header_from_rlp(header),
-            tuple(rlp.as_bytes(raw, "a transaction") for raw in rlp.as_list(transactions, "transactions")),
-            tuple(result_from_rlp(rlp.as_bytes(each, "a result")) for each in rlp.as_list(results, "results")),
-        )
+        return found
 
     def blocks(self, first: int, last: int) -> Iterator[StoredBlock]:
         """Committed blocks of those heights, in order."""
@@ -244,13 +204,11 @@ class Chain:
 
     def height_of(self, block_hash: bytes) -> int | None:
         """The height of the block with that hash, or None."""
-        found = self._store.get(BLOCK_HASHES, block_hash)
-        return None if found is None else int.from_bytes(found, "big")
+        return self._tables.height_of(block_hash)
 
     def find(self, tx_hash: bytes) -> tuple[int, int] | None:
         """Height and index of a committed transaction, or None."""
-        found = self._store.get(TRANSACTIONS, tx_hash)
-        return None if found is None else (int.from_bytes(found[:8], "big"), int.from_bytes(found[8:], "big"))
+        return self._tables.find(tx_hash)
 
     def prove(self, key: bytes, height: int | None = None) -> tuple[bytes | None, Proved]:
         """The value of a state key, None when it is absent, and the proof of either.
@@ -264,7 +222,7 @@ class Chain:
         """
         at = self.height if height is None else height
         value = self.read_at(at)(key)
-        return value, Proved(value or b"", tree.prove(self._node, self.header(at).state_root, key))
+        return value, Proved(value or b"", tree.prove(self._tables.node, self.header(at).state_root, key))
 
     # --- transactions that wait ---
 
@@ -282,9 +240,8 @@ class Chain:
         gas_limit = params.get(state, GAS_LIMIT)
         if tx.gas_limit > gas_limit:
             raise Rejected("tx.gas_block", f"gas limit {tx.gas_limit}; a block has {gas_limit}", limit=gas_limit)
-        expected = nonce(state, signed.sender)
-        in_turn = replace(tx, nonce=expected) if 0 < tx.nonce - expected <= NONCE_AHEAD_MAX else tx
-        check_state(state, replace(signed, tx=in_turn), BASE_FEE.get(state))
+        ahead = tx.nonce - nonce(state, signed.sender)
+        (check_funds if 0 < ahead <= NONCE_AHEAD_MAX else check_state)(state, signed, BASE_FEE.get(state))
 
     # --- blocks ---
 
@@ -303,8 +260,8 @@ class Chain:
         if known is not None and known.block == block:
             return known
         began = time.perf_counter()
-        applied = apply_block(self.read, block, self.recover, self._versions, self._form)
-        update = tree.update(self._node, self.head.header.state_root, applied.changes)
+        applied = apply_block(self._tables.use_value, block, self.recover, self._versions, self._form)
+        update = tree.update(self._tables.use_node, self.head.header.state_root, applied.changes)
         header = applied.head.header(update.root)
         self._previewed = Outcome(block, applied, header, update, time.perf_counter() - began)
         return self._previewed
@@ -319,7 +276,7 @@ class Chain:
         outcome: Outcome = self._worked_out  # type: ignore[assignment]
         self._worked_out = self._previewed = None
         stored = StoredBlock(SignedHeader(outcome.header, seal), outcome.block.transactions, outcome.applied.results)
-        self._store.write(self._rows(stored, outcome.applied.changes, outcome.update))
+        self._tables.keep(stored, outcome.applied.changes, outcome.update, self._history_blocks)
         self.head = stored
         self._recent[self.height] = stored
         self._recent.pop(self.height - RECENT_MAX, None)
@@ -333,80 +290,39 @@ class Chain:
         time_s = max(decided.time_s, parent.time_s)
         return Block(parent.height + 1, time_s, decided.proposer, decided.transactions, parent.hash(), decided.faults)
 
-    # --- keeping ---
-
-    def _node(self, node: bytes) -> bytes | None:
-        found = self._store.get(TREE, node)
-        return None if found is None else found[8:]
+    # --- the whole ---
 
     def begin(self) -> None:
         """Empty the store, and start from genesis."""
-        self._empty()
-        changes = self.genesis.state()
-        update = tree.update(self._node, EMPTY, changes)
-        header = head_of(State(changes.get)).header(update.root)
-        rows = self._rows(StoredBlock(SignedHeader(header, b""), (), ()), changes, update)
-        # Nothing was before genesis that could be asked for.
-        rows = {place: value for place, value in rows.items() if place[0] not in (HISTORY, OUTDATED)}
-        done: dict[tuple[str, bytes], bytes | None] = {(META, b"first"): bytes(8), (META, b"filling"): None}
-        self._store.write({**rows, **done, (META, b"genesis"): self.genesis_digest})
+        filling.empty(self._tables, self.genesis_digest)
+        state = self.genesis.state()
+        update = tree.update(self._tables.node, EMPTY, state)
+        header = head_of(State(state.get)).header(update.root)
+        self._tables.begin(self.genesis_digest, StoredBlock(SignedHeader(header, b""), (), ()), state, update.added)
         self._load()
 
-    def _empty(self) -> None:
-        """Empty the store, marked so that a kill on the way leaves no half of a chain to start from."""
-        self._store.write({(META, b"filling"): b"\x01", (META, b"genesis"): self.genesis_digest})
-        for table in TABLES:
-            for keys in _batches(key for key, _ in self._store.items(table) if table != META):
-                self._store.write({(table, key): None for key in keys})
-
-    def fill(self, header: Header, rows: Iterable[Sequence[tuple[bytes, bytes]]]) -> None:
+    def fill(self, header: Header, parts: Iterable[Sequence[tuple[bytes, bytes]]]) -> None:
         """Take over a whole state that others kept, in parts, in place of all that is here.
 
         Args:
             header: the block after which this is the state; believed by the caller.
-            rows: keys and values, in any order.
+            parts: keys and values, in any order.
 
         Raises:
             Rejected: `chain.snapshot`: the rows do not make the header's state root.
-            Whatever is raised, by `rows` too, the store is then at genesis.
+            Whatever is raised, by `parts` too, the store is then at genesis.
         """
-        self._empty()
-        height = header.height.to_bytes(8, "big")
+        filling.empty(self._tables, self.genesis_digest)
         try:
-            self._take(rows, header, height)
+            filling.fill(self._tables, header, parts)
         except Exception:
             self.begin()
             raise
-        stored = StoredBlock(SignedHeader(header, b""), (), ())
-        self._store.write(
-            {
-                (BLOCKS, height): encode_block(stored),
-                (BLOCK_HASHES, header.hash()): height,
-                (META, b"height"): height,
-                (META, b"first"): (header.height + 1).to_bytes(8, "big"),
-                (META, b"filling"): None,
-            }
-        )
         self._load()
-
-    def _take(self, rows: Iterable[Sequence[tuple[bytes, bytes]]], header: Header, height: bytes) -> None:
-        leaves: list[bytes] = []
-        for part in rows:
-            self._store.write({(STATE, key): value for key, value in part})
-            leaves += [sha256(key) + sha256(value) for key, value in part]
-        leaves.sort()
-        if any(one[:32] == other[:32] for one, other in itertools.pairwise(leaves)):
-            raise Rejected("chain.snapshot", "a key stands in the snapshot twice")
-        root: bytes = EMPTY
-        for nodes in _batches(tree.build((leaf[:32], leaf[32:]) for leaf in leaves)):
-            self._store.write({(TREE, node): height + data for node, data in nodes})
-            root = nodes[-1][0]
-        if root != header.state_root or self.read(HEAD_KEY) != header.head().encode():
-            raise Rejected("chain.snapshot", f"the snapshot's state is {root.hex()}; its header says another")
 
     def rows(self) -> Iterator[tuple[bytes, bytes]]:
         """All of the state as of the first row asked for, in the order of the keys."""
-        return self._store.items(STATE)
+        return self._tables.store.items(STATE)
 
     def audit(self) -> None:
         """Work the state root out again from every key, as a disk can lie.
@@ -414,81 +330,4 @@ class Chain:
         Raises:
             Rejected: `chain.corrupt`: the store does not hold the state that its last header commits to.
         """
-        leaves = sorted(sha256(key) + sha256(value) for key, value in self.rows())
-        root: bytes = EMPTY
-        for root, data in tree.build((leaf[:32], leaf[32:]) for leaf in leaves):
-            if self._node(root) != data:
-                raise Rejected("chain.corrupt", f"the state tree lacks the node {root.hex()}, or holds another")
-        if root != self.head.header.state_root:
-            raise Rejected(
-                "chain.corrupt", f"the state is {root.hex()}; the last header says {self.head.header.state_root.hex()}"
-            )
-
-    def _rows(
-        self, stored: StoredBlock, changes: Mapping[bytes, bytes | None], update: tree.Update
-    ) -> dict[tuple[str, bytes], bytes | None]:
-        header = stored.header
-        height = header.height.to_bytes(8, "big")
-        rows: dict[tuple[str, bytes], bytes | None] = {
-            (META, b"height"): height,
-            (BLOCKS, height): encode_block(stored),
-            (BLOCK_HASHES, header.hash()): height,
-        }
-        for index, result in enumerate(stored.results):
-            if result.status != SKIPPED:
-                rows[(TRANSACTIONS, result.hash)] = height + index.to_bytes(4, "big")
-        outdated: list[bytes] = []
-        for key, value in changes.items():
-            before = self._store.get(STATE, key)
-            rows[(HISTORY, sha256(key) + height)] = _ABSENT if before is None else _THERE + before
-            outdated.append(sha256(key))
-            rows[(STATE, key)] = value
-        rows |= {(TREE, node): height + data for node, data in update.added.items()}
-        rows[(OUTDATED, height)] = rlp.encode([b"".join(outdated), b"".join(sorted(update.stale))])
-        # One block more than can be asked for: who reads the oldest state is told that it went, and never misled.
-        rows |= self._forgotten(header.height - self._history_blocks - 1, rows)
-        return rows
-
-    def _forgotten(
-        self, height: int, new: Mapping[tuple[str, bytes], bytes | None]
-    ) -> dict[tuple[str, bytes], bytes | None]:
-        """What the block of that height replaced: nobody may ask for it any more."""
-        place = height.to_bytes(8, "big") if height > 0 else b""
-        found = self._store.get(OUTDATED, place) if place else None
-        if found is None:
-            return {}
-        keys, nodes = (rlp.as_bytes(part, "outdated") for part in rlp.as_list(rlp.decode(found), "outdated"))
-        rows: dict[tuple[str, bytes], bytes | None] = {(OUTDATED, place): None}
-        for start in range(0, len(keys), 32):
-            rows[(HISTORY, keys[start : start + 32] + place)] = None
-        for start in range(0, len(nodes), 32):
-            node = nodes[start : start + 32]
-            kept = self._store.get(TREE, node)
-            # A node that a later block made again is younger than its end; one that this block makes is in `new`.
-            if kept is not None and kept[:8] < place and (TREE, node) not in new:
-                rows[(TREE, node)] = None
-        return rows
-
-
-_ABSENT, _THERE = b"\x00", b"\x01"
-
-
-def encode_block(stored: StoredBlock) -> bytes:
-    """A block as the store keeps it."""
-    return rlp.encode(
-        [header_to_rlp(stored.signed), list(stored.transactions), [result.encode() for result in stored.results]]
-    )
-
-
-T = TypeVar("T")
-
-
-def _batches(items: Iterable[T]) -> Iterator[list[T]]:
-    """The items, so many at a time as one write takes."""
-    remaining = iter(items)
-    while batch := list(itertools.islice(remaining, WRITE_ROWS_MAX)):
-        yield batch
-
-
-def _number(store: KeyValue, name: bytes) -> int:
-    return int.from_bytes(store.get(META, name) or b"", "big")
+        filling.audit(self._tables, self.head.header)

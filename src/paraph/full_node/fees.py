@@ -3,8 +3,9 @@
 from paraph.core.encode import Json, as_list
 from paraph.core.errors import Malformed
 from paraph.full_node.blocks import find_block
-from paraph.full_node.chain import SKIPPED, Chain, StoredBlock
+from paraph.full_node.chain import Chain
 from paraph.full_node.rpc import INVALID_PARAMS, NOT_FOUND, Method, RpcError
+from paraph.full_node.tables import SKIPPED, StoredBlock
 from paraph.full_node.wire import Tag, quantity, read_count, read_tag
 from paraph.ledger.block import BASE_FEE, BASE_FEE_CHANGE_DENOMINATOR
 from paraph.ledger.state import State

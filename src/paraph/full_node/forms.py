@@ -33,10 +33,12 @@ READ_BYTES_MAX: Final = 64 * 1024 * 1024
 REFUSED_MAX: Final = 50_000
 """Transactions remembered as refused, by their SHA-256: what was forged once stays so, and is not looked at again."""
 SEEN_MAX: Final = 50_000
-"""Transactions known to be examined: ten full pools."""
+"""Refused transactions known to be examined: ten full pools."""
 
 Found: TypeAlias = tuple[Digest, bytes, Address]
 """What was signed, the signature, and whose it is."""
+Examined: TypeAlias = tuple[SignedTx | None, Sequence[Found]]
+"""A transaction, None where its form is refused, and all signatures found in it."""
 
 
 class Signatures:
@@ -72,10 +74,13 @@ class Signatures:
                 raw, _ = self._read.popitem(last=False)
                 self._read_bytes -= len(raw)
 
-    def remember(self, found: Sequence[Found]) -> None:
+    def remember(self, examined: Sequence[Examined]) -> None:
         """Keep what a worker found."""
-        for digest, signature, address in found:
-            self._known[digest, signature] = address
+        for whole, found in examined:
+            if whole is not None:
+                self.remember_whole(whole)
+            for digest, signature, address in found:
+                self._known[digest, signature] = address
         while len(self._known) > REMEMBERED_MAX:
             self._known.popitem(last=False)
 
@@ -139,7 +144,7 @@ class Forms:
 
     def prepare(self, raws: Sequence[bytes]) -> None:
         """Have what was not seen before examined by all workers, and wait: for a block heard of whole."""
-        new = [raw for raw in raws if sha256(raw) not in self._seen]
+        new = [raw for raw in raws if self._signatures.whole(raw) is None and sha256(raw) not in self._seen]
         if not self._workers or len(new) < 2:
             return
         parts = (new[start :: self._workers] for start in range(self._workers))
@@ -159,15 +164,17 @@ class Forms:
             self._pool.shutdown(wait=False, cancel_futures=True)
             self._pool = None
 
-    def _start(self, raws: list[bytes]) -> "Future[Sequence[Found]]":
+    def _start(self, raws: list[bytes]) -> "Future[Sequence[Examined]]":
         with self._lock:
             if self._pool is None:
                 self._pool = ProcessPoolExecutor(self._workers, get_context("spawn"))
             return self._pool.submit(examine, raws, self._chain_id)
 
-    def _remember(self, raws: Sequence[bytes], found: Sequence[Found]) -> None:
-        self._signatures.remember(found)
-        self._seen |= OrderedDict.fromkeys(sha256(raw) for raw in raws)
+    def _remember(self, raws: Sequence[bytes], examined: Sequence[Examined]) -> None:
+        self._signatures.remember(examined)
+        for raw, (whole, _) in zip(raws, examined, strict=True):
+            if whole is None:
+                self._seen[sha256(raw)] = None
         while len(self._seen) > SEEN_MAX:
             self._seen.popitem(last=False)
 
@@ -216,8 +223,12 @@ def _gathered(raws: Sequence[bytes]) -> int:
     return len(raws)
 
 
-def examine(raws: Sequence[bytes], chain_id: int) -> Sequence[Found]:
-    """The signatures in transactions, of those that have any. Runs in a worker."""
+def examine(raws: Sequence[bytes], chain_id: int) -> Sequence[Examined]:
+    """Read transactions, and find whose signatures they carry. Runs in a worker."""
+    return [_examine(raw, chain_id) for raw in raws]
+
+
+def _examine(raw: bytes, chain_id: int) -> Examined:
     found: list[Found] = []
 
     def note(digest: Digest, signature: bytes) -> Address:
@@ -225,9 +236,7 @@ def examine(raws: Sequence[bytes], chain_id: int) -> Sequence[Found]:
         found.append((digest, signature, address))
         return address
 
-    for raw in raws:
-        try:
-            check_whole(raw, chain_id, note)
-        except (Malformed, Rejected):
-            continue
-    return found
+    try:
+        return check_whole(raw, chain_id, note), found
+    except (Malformed, Rejected):
+        return None, found

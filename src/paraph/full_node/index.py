@@ -25,9 +25,10 @@ from paraph.adapters.index.port import (
 from paraph.core.encode import Json, JsonObject
 from paraph.core.errors import ParaphError, Rejected, Unavailable
 from paraph.core.ident import Address, to_hex
-from paraph.full_node.chain import Chain, StoredBlock
+from paraph.full_node.chain import Chain
 from paraph.full_node.rpc import INVALID_PARAMS, LIMIT_EXCEEDED, UNAVAILABLE, Method, RpcError, refusal
 from paraph.full_node.shapes import block_rows
+from paraph.full_node.tables import StoredBlock
 from paraph.full_node.wire import quantity, read_address, read_count, read_data
 
 STEP_BLOCKS_MAX: Final = 200

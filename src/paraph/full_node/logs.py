@@ -10,10 +10,11 @@ from paraph.adapters.index.port import LogQuery
 from paraph.core.encode import Json, JsonObject, as_list, as_object
 from paraph.core.ident import Address, Digest
 from paraph.full_node.blocks import find_block
-from paraph.full_node.chain import Chain, StoredBlock
+from paraph.full_node.chain import Chain
 from paraph.full_node.index import Index
 from paraph.full_node.rpc import INVALID_PARAMS, LIMIT_EXCEEDED, NOT_FOUND, Method, RpcError
 from paraph.full_node.shapes import included, log_json, logs_json
+from paraph.full_node.tables import StoredBlock
 from paraph.full_node.wire import Named, Tag, read_address, read_digest, read_tag
 from paraph.ledger.contract import Log
 

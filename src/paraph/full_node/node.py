@@ -19,7 +19,7 @@ from paraph.core.errors import BrokenTruth, Malformed, Rejected, Unavailable
 from paraph.core.keys import PrivateKey
 from paraph.flows.ports import Clock
 from paraph.full_node.agreement import Agreement
-from paraph.full_node.chain import Chain, Outcome, StoredBlock
+from paraph.full_node.chain import Chain, Outcome
 from paraph.full_node.config import Config, address_of
 from paraph.full_node.door import PUBLIC, Door, DoorConfig, Socket
 from paraph.full_node.engine import Engine
@@ -32,6 +32,7 @@ from paraph.full_node.production import Production
 from paraph.full_node.rpc import Group
 from paraph.full_node.solo import SoloApplication
 from paraph.full_node.subscriptions import Subscriptions
+from paraph.full_node.tables import StoredBlock
 from paraph.full_node.timing import timed
 from paraph.ledger.genesis import Genesis
 from paraph.ledger.versions import RULES

@@ -4,7 +4,7 @@ Transactions wait in our own pool: the engine's spreads them and keeps no order.
 whoever proposes one with a transaction that would leave no trace, or a receipt that is forged, proposes for nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from threading import Lock
 from typing import Final
 
@@ -25,10 +25,11 @@ from paraph.core.encode import JsonObject, canonical, decode
 from paraph.core.errors import Malformed, ParaphError, Rejected, must
 from paraph.core.ident import Digest, to_hex
 from paraph.flows.mempool import Mempool
-from paraph.full_node.chain import SKIPPED, Chain, Decided
+from paraph.full_node.chain import Chain, Decided
 from paraph.full_node.forms import Forms
 from paraph.full_node.proofs import KEY_BYTES_MAX
 from paraph.full_node.snapshots import Snapshots
+from paraph.full_node.tables import SKIPPED
 from paraph.ledger.block import BASE_FEE, LATER, Result
 from paraph.ledger.genesis import Genesis
 from paraph.ledger.rooms.bonds import rules as bonds
@@ -44,9 +45,6 @@ REFUSED: Final = 1
 """The code of a transaction that is not taken or failed; the sentence says why."""
 CODES: Final = {1: 0, 0: 1, SKIPPED: 2}
 """A result's status as the engine's code: 0 is success there."""
-
-_log = structlog.get_logger()
-
 
 _log = structlog.get_logger()
 
@@ -122,7 +120,7 @@ class Replicated:
         outcome = self.chain.finalize(self._decided(block, block.transactions))
         applied = outcome.applied
         return Finalized(
-            tuple(_executed(result) for result in applied.results),
+            tuple(_executed(result, leaf) for result, leaf in zip(applied.results, applied.leaves, strict=True)),
             tuple(Power(change.key, change.power) for change in applied.powers),
             outcome.header.state_root,
             applied.version,
@@ -150,8 +148,8 @@ class Replicated:
 
     # --- transactions ---
 
-    async def admit(self, raw: bytes) -> Digest:
-        """Take a transaction into the pool; returns its hash.
+    async def admit(self, raw: bytes) -> SignedTx:
+        """Take a transaction into the pool.
 
         Raises:
             Malformed, Rejected, Unavailable: it can never or not now be included.
@@ -163,9 +161,9 @@ class Replicated:
         with self._lock:
             self.chain.check(signed)
             self.mempool.add(signed, self.chain.next_nonce(signed.sender))
-        return signed.hash
+        return signed
 
-    async def check(self, raw: bytes, again: bool) -> Checked:
+    def check(self, raw: bytes, again: bool) -> Checked | Awaitable[Checked]:
         """See `Pool.check`. What waits still, was checked; what does not, was included, replaced or let go."""
         tx_hash = keccak256(raw)
         with self._lock:
@@ -174,17 +172,18 @@ class Replicated:
             return Checked(0, "", waiting.tx.gas_limit)
         if again:
             return Checked(REFUSED, "mempool.gone: no longer waits", 0)
+        return self._checked(raw)
+
+    async def _checked(self, raw: bytes) -> Checked:
         try:
-            await self.admit(raw)
+            signed = await self.admit(raw)
         except ParaphError as error:
             return Checked(REFUSED, f"{error.code}: {error.message}", 0)
-        with self._lock:
-            waiting = self.mempool.get(tx_hash)
-        return Checked(0, "", waiting.tx.gas_limit if waiting else 0)
+        return Checked(0, "", signed.tx.gas_limit)
 
-    async def insert(self, raw: bytes) -> Checked:
+    def insert(self, raw: bytes) -> Checked | Awaitable[Checked]:
         """See `Pool.insert`."""
-        return await self.check(raw, again=False)
+        return self.check(raw, again=False)
 
     async def reap(self, bytes_max: int, gas_max: int) -> tuple[bytes, ...]:
         """See `Pool.reap`."""
@@ -282,5 +281,5 @@ def _fitting(chosen: tuple[SignedTx, ...] | list[SignedTx], bytes_max: int, gas_
             yield signed
 
 
-def _executed(result: Result) -> Executed:
-    return Executed(CODES[result.status], keccak256(result.leaf()), result.error, 0, result.gas_used)
+def _executed(result: Result, leaf: bytes) -> Executed:
+    return Executed(CODES[result.status], keccak256(leaf), result.error, 0, result.gas_used)

@@ -15,7 +15,7 @@ from paraph.core import rlp
 from paraph.core.digest import keccak256
 from paraph.core.encode import Json, JsonObject
 from paraph.core.ident import ZERO_DIGEST, to_hex
-from paraph.full_node.chain import SKIPPED, StoredBlock
+from paraph.full_node.tables import SKIPPED, StoredBlock
 from paraph.full_node.wire import quantity
 from paraph.ledger.block import Result
 from paraph.ledger.contract import Log

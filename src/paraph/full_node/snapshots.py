@@ -20,7 +20,8 @@ from paraph.core.digest import sha256
 from paraph.core.encode import as_integer, as_list, canonical, decode_exact, take
 from paraph.core.errors import Malformed, ParaphError, Rejected, Unavailable
 from paraph.core.ident import Digest, digest_from_hex, from_hex, to_hex
-from paraph.full_node.chain import Chain, StoredBlock
+from paraph.full_node.chain import Chain
+from paraph.full_node.tables import StoredBlock
 from paraph.proofs.header import Header, SignedHeader, header_from_rlp, header_to_rlp
 
 FORMAT: Final = 1

@@ -18,11 +18,11 @@ import structlog
 from paraph.adapters.system import random_bytes
 from paraph.core.encode import Json, JsonObject
 from paraph.core.ident import Digest, to_hex
-from paraph.full_node.chain import StoredBlock
 from paraph.full_node.limits import Limits
 from paraph.full_node.logs import Criteria, Turn, read_search
 from paraph.full_node.rpc import INVALID_PARAMS, LIMIT_EXCEEDED, Method, RpcError
 from paraph.full_node.shapes import header_json, included, log_json, log_rows
+from paraph.full_node.tables import StoredBlock
 from paraph.full_node.wire import Named, quantity, read_quantity
 from paraph.ledger.contract import Log
 

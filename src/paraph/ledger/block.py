@@ -149,6 +149,7 @@ class Applied:
     Args:
         changes: of state; None removes.
         results: one per transaction.
+        leaves: each result as the head's results root commits to it.
         head: the block as its state tells it.
         powers: changes of the validator set, which consensus puts in force two blocks later.
         version: of the rules that applied it.
@@ -156,6 +157,7 @@ class Applied:
 
     changes: dict[bytes, bytes | None]
     results: tuple[Result, ...]
+    leaves: tuple[bytes, ...]
     head: Head
     powers: tuple[SetChange, ...]
     version: int
@@ -214,6 +216,7 @@ def apply_block(
     floor = params.get(state, BASE_FEE_MIN_WEI)
     BASE_FEE.put(state, b"", next_base_fee(facts.base_fee, gas_used, gas_limit, floor))
     # 6
+    leaves = tuple(result.leaf() for result in results)
     head = Head(
         facts.chain_id,
         last.genesis,
@@ -222,7 +225,7 @@ def apply_block(
         block.parent,
         block.proposer,
         merkle_root(block.transactions),
-        merkle_root([result.leaf() for result in results]),
+        merkle_root(leaves),
         gas_used,
         gas_limit,
         facts.base_fee,
@@ -230,7 +233,7 @@ def apply_block(
     state.put(HEAD_KEY, head.encode())
     state.put(hash_key(last.height), block.parent)
     state.keep()
-    return Applied(state.changes(), tuple(results), head, powers, rules.version)
+    return Applied(state.changes(), tuple(results), leaves, head, powers, rules.version)
 
 
 def head_of(state: State) -> Head:
@@ -276,11 +279,20 @@ def check_state(state: State, signed: SignedTx, base_fee: int) -> None:
     Raises:
         Rejected: `tx.nonce`, `tx.fee` below the base fee, `tx.funds`.
     """
+    got, expected = signed.tx.nonce, accounts.nonce(state, signed.sender)
+    if got != expected:
+        side = "was used already" if got < expected else "is ahead: earlier ones are missing"
+        raise Rejected("tx.nonce", f"nonce {got} {side}; the next is {expected}", expected=expected, got=got)
+    check_funds(state, signed, base_fee)
+
+
+def check_funds(state: State, signed: SignedTx, base_fee: int) -> None:
+    """What a transaction must be able to pay, whenever its turn comes.
+
+    Raises:
+        Rejected: `tx.fee` below the base fee, `tx.funds`.
+    """
     tx = signed.tx
-    expected = accounts.nonce(state, signed.sender)
-    if tx.nonce != expected:
-        side = "was used already" if tx.nonce < expected else "is ahead: earlier ones are missing"
-        raise Rejected("tx.nonce", f"nonce {tx.nonce} {side}; the next is {expected}", expected=expected, got=tx.nonce)
     if tx.fee_max < base_fee:
         raise Rejected(
             "tx.fee", f"pays at most {tx.fee_max} wei per gas; the base fee is {base_fee}", base_fee=base_fee

@@ -14,7 +14,8 @@ from paraph.core.errors import BrokenTruth, Malformed, Rejected, Unavailable
 from paraph.core.ident import ZERO_DIGEST
 from paraph.core.merkle import root as merkle_root
 from paraph.core.smt import proves
-from paraph.full_node.chain import META, RECENT_MAX, STATE, TABLES, TREE, Chain, Decided
+from paraph.full_node.chain import RECENT_MAX, Chain, Decided
+from paraph.full_node.tables import META, STATE, TABLES, TREE
 
 
 class Watched(MemoryStore):

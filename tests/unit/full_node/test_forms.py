@@ -137,7 +137,7 @@ def test_prepared_block_needs_no_second_look(one_worker: Forms, monkeypatch: pyt
 
     assert len({one_worker.check_now(raw).hash for raw in block}) == 20
     assert asked == []
-    assert len(one_worker._seen) == 60 + len(BAD)
+    assert len(one_worker._seen) == len(BAD)
 
 
 def test_nothing_to_prepare(one_worker: Forms) -> None:
@@ -273,13 +273,14 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SEEN_MAX", 3)
     signatures = Signatures()
     forms = Forms(CHAIN_ID, signatures, 0)
+    monkeypatch.setattr(module, "READ_MAX", 2)
     raws = [transfer(nonce) for nonce in range(12)]
 
-    for raw in raws:
+    for raw in (*raws, *(bytes((number,)) for number in range(6))):
         forms._remember([raw], examine([raw], CHAIN_ID))
 
     asked = counting(monkeypatch)
-    assert (len(signatures._known), len(forms._seen)) == (5, 3)
+    assert (len(signatures._known), len(signatures._read), len(forms._seen)) == (5, 2, 3)
     assert [forms.check_now(raw).tx.nonce for raw in raws] == list(range(12))
     assert len(asked) == 7
 
@@ -333,7 +334,7 @@ def test_signatures_are_remembered_as_found() -> None:
     made = ALICE.sign(digest)
     signatures = Signatures()
 
-    signatures.remember([(digest, made, BOB.address)])
+    signatures.remember([(None, [(digest, made, BOB.address)])])
 
     assert signatures(digest, made) == BOB.address
     assert signatures(digest, ALICE.sign(Digest(keccak256(b"else")))) != BOB.address
@@ -341,8 +342,9 @@ def test_signatures_are_remembered_as_found() -> None:
 
 
 def test_garbage_has_no_signatures() -> None:
-    """A worker passes over what is no transaction, and finds the rest."""
+    """A worker finds nothing in what is no transaction, and reads the rest."""
     found = examine([b"", transfer(0), b"\xff" * 99, BATCH], CHAIN_ID)
 
-    assert len(found) == 1 + 1 + 2 * 5
-    assert found[0][2] == ALICE.address
+    assert [whole and whole.raw for whole, _ in found] == [None, transfer(0), None, BATCH]
+    assert [len(signatures) for _, signatures in found] == [0, 1, 0, 1 + 2 * 5]
+    assert found[1][1][0][2] == ALICE.address

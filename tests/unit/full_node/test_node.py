@@ -109,7 +109,7 @@ def test_failing_production_stops_writing(tmp_path: Path) -> None:
         raise Unavailable("store.full", "the disk is full")
 
     with live(tmp_path) as node:
-        node.node.chain._store.write = refuse  # type: ignore[method-assign,assignment]
+        node.node.chain._tables.store.write = refuse  # type: ignore[method-assign,assignment]
         node.send(transfer(0))
         health = node.http.get("/health")
         for _ in range(400):

@@ -58,7 +58,7 @@ def test_no_validators_here(desk: Desk) -> None:
 def test_failure_closes_the_door(desk: Desk) -> None:
     """After a block that could not be kept none is made and nothing is taken; reads and seals go on."""
     desk.settle(transfer(0))
-    desk.chain._store.write = None  # type: ignore[method-assign,assignment]
+    desk.chain._tables.store.write = None  # type: ignore[method-assign,assignment]
 
     with pytest.raises(TypeError):
         desk.production.produce()

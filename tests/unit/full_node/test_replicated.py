@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.sim.replicas import Replica, network
+from tests.sim.replicas import Replica, network, told
 from tests.support_ledger.staking import key as consensus_key
 from tests.support_ledger.world import (
     ALICE,
@@ -62,7 +62,7 @@ def keep(node: Replica, *raw: bytes) -> None:
 
 def admitted(node: Replica, raw: bytes) -> int:
     """The code of CheckTx for a new transaction."""
-    return asyncio.run(node.application.check(raw, again=False)).code
+    return asyncio.run(told(node.application.check(raw, again=False))).code
 
 
 def test_begins_from_its_own_genesis_only(node: Replica) -> None:
@@ -152,7 +152,7 @@ def test_what_can_no_longer_pay_leaves_the_pool(node: Replica) -> None:
     keep(node, transfer(BOB, 0, value=held - fee))
 
     assert admitted(node, transfer(BOB, 1, value=2)) == 1
-    assert asyncio.run(node.application.check(waiting[0], again=True)).code == 1
+    assert asyncio.run(told(node.application.check(waiting[0], again=True))).code == 1
 
 
 @pytest.mark.parametrize("spoilt", ["garbage", "poor", "twice", "forged"])
@@ -181,7 +181,7 @@ def test_reaped_once(node: Replica) -> None:
     """What was told to others is not told again; bytes bound what is told at once."""
     raws = [transfer(who) for who in (ALICE, BOB)]
     for raw in raws:
-        assert asyncio.run(node.application.insert(raw)).code == 0
+        assert asyncio.run(told(node.application.insert(raw))).code == 0
 
     first = asyncio.run(node.application.reap(len(raws[0]) + 3, 0))
     rest = asyncio.run(node.application.reap(0, 0))

@@ -72,7 +72,7 @@ def test_an_empty_block() -> None:
         b"chain/hash/\0\0": ZERO_DIGEST,
         b"chain/head": head.encode(),
     }
-    assert applied == Applied(written, (), head, (), 1)
+    assert applied == Applied(written, (), (), head, (), 1)
 
 
 @pytest.mark.parametrize(

@@ -193,11 +193,11 @@ class Consensus(Protocol):
 class Pool(Protocol):
     """The mempool connection: transactions that ask to wait. Many calls at once; answers go back in order."""
 
-    def check(self, raw: bytes, again: bool) -> Awaitable[Checked]:
-        """CheckTx; `again` after each block, for what still waits."""
+    def check(self, raw: bytes, again: bool) -> Checked | Awaitable[Checked]:
+        """CheckTx, answered at once or later; `again` after each block, for what still waits."""
         ...
 
-    def insert(self, raw: bytes) -> Awaitable[Checked]:
+    def insert(self, raw: bytes) -> Checked | Awaitable[Checked]:
         """InsertTx (engine 0.40, `app` mempool): take a transaction heard of."""
         ...
 

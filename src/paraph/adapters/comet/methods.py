@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from paraph.adapters.comet import abci_pb2 as pb
 from paraph.adapters.comet import translate
-from paraph.adapters.comet.application import Application
+from paraph.adapters.comet.application import Application, Checked
 
 T = TypeVar("T")
 
@@ -85,22 +85,27 @@ def _load_snapshot_chunk(application: Application, request: pb.Request) -> Work:
     return lambda: translate.loaded(application.load(wanted.height, wanted.format, wanted.chunk))
 
 
-def _check_tx(application: Application, request: pb.Request) -> Later:
+def _check_tx(application: Application, request: pb.Request) -> pb.Response | Later:
     raw, again = translate.to_check(request.check_tx)
-    return _translated(lambda: application.check(raw, again), translate.checked)
+    return _answer(application.check(raw, again), translate.checked)
 
 
-def _insert_tx(application: Application, request: pb.Request) -> Later:
-    return _translated(lambda: application.insert(request.insert_tx.tx), translate.inserted)
+def _insert_tx(application: Application, request: pb.Request) -> pb.Response | Later:
+    return _answer(application.insert(request.insert_tx.tx), translate.inserted)
 
 
 def _reap_txs(application: Application, request: pb.Request) -> Later:
     wanted = request.reap_txs
-    return _translated(lambda: application.reap(wanted.max_bytes, wanted.max_gas), translate.reaped)
+    return _translated(application.reap(wanted.max_bytes, wanted.max_gas), translate.reaped)
 
 
-async def _translated(call: Callable[[], Awaitable[T]], answer: Callable[[T], pb.Response]) -> pb.Response:
-    return answer(await call())
+def _answer(found: Checked | Awaitable[Checked], answer: Callable[[Checked], pb.Response]) -> pb.Response | Later:
+    # Most of what the engine asks again is known: an answer at once costs no task.
+    return answer(found) if isinstance(found, Checked) else _translated(found, answer)
+
+
+async def _translated(found: Awaitable[T], answer: Callable[[T], pb.Response]) -> pb.Response:
+    return answer(await found)
 
 
 DRIVING: Final[Mapping[str, Callable[[Application, pb.Request], Work]]] = {
@@ -129,9 +134,9 @@ READING: Final[Mapping[str, Callable[[Application, pb.Request], Work]]] = {
 }
 """In the reading thread: a slow query keeps no block waiting."""
 
-POOL: Final[Mapping[str, Callable[[Application, pb.Request], Later]]] = {
+POOL: Final[Mapping[str, Callable[[Application, pb.Request], pb.Response | Later]]] = {
     "check_tx": _check_tx,
     "insert_tx": _insert_tx,
     "reap_txs": _reap_txs,
 }
-"""In the event loop, many at once."""
+"""In the event loop, many at once; answered at once where nothing must be waited for."""

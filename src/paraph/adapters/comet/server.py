@@ -143,7 +143,8 @@ class AbciServer:
         """
         name, request = translate.request_of(message)
         if name in POOL:
-            return asyncio.ensure_future(self._guarded(POOL[name](self._application, request)))
+            answer = POOL[name](self._application, request)
+            return answer if isinstance(answer, pb.Response) else asyncio.ensure_future(self._guarded(answer))
         if name in DRIVING:
             self._claim(connection)
             return self._run(self._consensus, DRIVING[name](self._application, request))
