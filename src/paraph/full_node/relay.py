@@ -9,13 +9,18 @@ from typing import Final
 
 import structlog
 
+from paraph.adapters.comet.home import RPC_BATCH_MAX
 from paraph.adapters.comet.rpc import EngineRpc, Full
 from paraph.core.errors import ParaphError
 from paraph.core.ident import Digest
 from paraph.flows.mempool import Mempool
+from paraph.ledger.tx import SignedTx
 
-TOLD_AT_ONCE_MAX: Final = 32
-"""Transactions being told to the engine at the same time."""
+TELLERS: Final = 4
+"""Requests to the engine under way at the same time."""
+TOLD_BYTES_MAX: Final = 1 << 18
+"""A request that has so many bytes takes no further transaction; with the largest as its last it still fits, in base64,
+into what the engine reads."""
 AGAIN_S: Final = 5
 """After so long without a block that has it, a transaction is told again."""
 PAUSE_S: Final = 0.5
@@ -46,20 +51,39 @@ class Relay:
         """Tell until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._remind())
-            for _ in range(TOLD_AT_ONCE_MAX):
+            for _ in range(TELLERS):
                 tasks.create_task(self._work())
 
     async def _work(self) -> None:
         while True:
-            tx_hash = await self._new.get()
-            while (waiting := self._mempool.get(tx_hash)) is not None:
-                try:
-                    if not isinstance(await self._engine.broadcast(waiting.raw), Full):
-                        self._told[tx_hash] = asyncio.get_running_loop().time()
-                        break
-                except ParaphError as error:
-                    _log.debug("relay.waits", code=error.code, reason=error.message)
+            waiting = await self._next()
+            try:
+                answers = await self._engine.broadcast_all([each.raw for each in waiting])
+            except ParaphError as error:
+                _log.debug("relay.waits", code=error.code, reason=error.message)
+                answers = (Full(),) * len(waiting)
+            now_s = asyncio.get_running_loop().time()
+            again: list[Digest] = []
+            for each, answer in zip(waiting, answers, strict=True):
+                if isinstance(answer, Full):
+                    again.append(each.hash)
+                else:
+                    self._told[each.hash] = now_s
+            if again:
                 await asyncio.sleep(PAUSE_S)
+                for tx_hash in again:
+                    self.send(tx_hash)
+
+    async def _next(self) -> list[SignedTx]:
+        """What is to be told next, as much as goes in one request."""
+        found: list[SignedTx] = []
+        size = 0
+        while not found or (not self._new.empty() and len(found) < RPC_BATCH_MAX and size < TOLD_BYTES_MAX):
+            waiting = self._mempool.get(await self._new.get())
+            if waiting is not None:
+                found.append(waiting)
+                size += len(waiting.raw)
+        return found
 
     async def _remind(self) -> None:
         while True:

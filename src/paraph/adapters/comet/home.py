@@ -33,6 +33,8 @@ CACHE_TX_MAX: Final = 20_000
 """Transactions the engine remembers to have seen: four pools."""
 RPC_BODY_BYTES_MAX: Final = 2 * 1024 * 1024
 """A request to the engine's RPC: one transaction in base64. The engine's own limit of 1 MB would refuse large ones."""
+RPC_BATCH_MAX: Final = 64
+"""Calls in one request to it."""
 
 Toml: TypeAlias = str | int | bool | tuple[str, ...]
 
@@ -193,6 +195,7 @@ def _config(home: Path, settings: Settings) -> bytes:
         "rpc": {
             "laddr": ",".join(filter(None, (_address(home, rpc_socket(home)), settings.rpc_listen))),
             "max_body_bytes": RPC_BODY_BYTES_MAX,
+            "max_request_batch_size": RPC_BATCH_MAX,
         },
         "p2p": {
             "laddr": settings.p2p_listen,

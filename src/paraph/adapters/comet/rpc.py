@@ -6,6 +6,7 @@ header or a validator set read here is proved by nobody: who uses one to judge o
 
 import base64
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -23,6 +24,7 @@ from paraph.core.encode import (
     decode,
 )
 from paraph.core.errors import Malformed, Rejected, Unavailable
+from paraph.core.ident import DIGEST_BYTES, Digest
 from paraph.core.limits import JSON_BYTES_MAX
 
 TIMEOUT: Final = httpx.Timeout(30, connect=5)
@@ -35,7 +37,10 @@ VALIDATORS_MAX: Final = 10_000
 """As the engine's own light client: a hundred pages."""
 HEIGHT_MAX: Final = 2**63 - 1
 LOG_BYTES_MAX: Final = 2_000
+WORDS_MAX: Final = 400
+"""Characters of why the engine refuses: what it refuses may follow, and a block is long."""
 FULL: Final = ("mempool is full", "mempool is still rechecking")
+GUILTLESS: Final = ("evidence.ValidateBasic failed: ", "failed to add evidence: ")
 KNOWN: Final = ("tx already exists in cache", "tx already seen")
 
 
@@ -110,19 +115,31 @@ class EngineRpc:
         Raises:
             Rejected: `comet.transaction_size`: larger than the engine takes. Unavailable, Malformed: as every call.
         """
-        result = await self._ask("broadcast_tx_sync", {"tx": base64.b64encode(raw).decode()})
-        if isinstance(result, str):
-            if result.startswith(FULL):
-                return Full()
-            if result.startswith(KNOWN):
-                return Known()
-            if result.startswith("Tx too large"):
-                raise Rejected("comet.transaction_size", f"{len(raw)} bytes: {result}", bytes=len(raw))
-            raise _refused("broadcast_tx_sync", result)
-        code = as_integer(result.get("code"), "code", 0, 2**32 - 1)
-        if code == 0:
-            return Accepted()
-        return Refused(code, as_text(result.get("log"), "log", bytes_max=LOG_BYTES_MAX))
+        (found,) = await self.broadcast_all((raw,))
+        return found
+
+    async def broadcast_all(self, raws: Sequence[bytes]) -> tuple[Broadcast, ...]:
+        """Hand transactions to the engine in one request, in order; what became of each.
+
+        Args:
+            raws: at most `home.RPC_BATCH_MAX`, and in base64 at most `home.RPC_BODY_BYTES_MAX`.
+
+        Raises:
+            As `broadcast`, for all, where one fails so; those before it may have been taken.
+        """
+        asked: list[Json] = [
+            _request("broadcast_tx_sync", {"tx": base64.b64encode(raw).decode()}, number)
+            for number, raw in enumerate(raws)
+        ]
+        told = decode(await self._post(json.dumps(asked).encode()))
+        # The engine answers a batch of one with its one answer.
+        answers = told if isinstance(told, list) and len(raws) > 1 else [told]
+        if len(answers) != len(raws):
+            raise Malformed("comet.rpc_answer", f"the engine gave {len(answers)} answers to {len(raws)} calls")
+        return tuple(
+            _broadcast(raw, _result_of(answer, "broadcast_tx_sync", number))
+            for number, (raw, answer) in enumerate(zip(raws, answers, strict=True))
+        )
 
     async def status(self) -> Status:
         """Where the engine is."""
@@ -177,6 +194,28 @@ class EngineRpc:
         """What a light client needs of a height: the signed header and all validators."""
         return await self.commit(height), await self.validators(height)
 
+    async def broadcast_evidence(self, evidence: JsonObject) -> Digest:
+        """Hand evidence against validators to the engine, which checks it and tells its peers; its hash.
+
+        Evidence that it has already, or that is in a block already, is taken again without a word.
+
+        Raises:
+            Rejected: `comet.evidence`: it proves nothing to this engine, or is too old. Unavailable, Malformed: as
+                every call.
+        """
+        result = await self._ask("broadcast_evidence", {"evidence": evidence})
+        if isinstance(result, str):
+            if result.startswith(GUILTLESS):
+                raise Rejected("comet.evidence", f"the engine does not take this evidence: {result}")
+            raise _refused("broadcast_evidence", result)
+        try:
+            found = bytes.fromhex(as_text(result.get("hash"), "hash", bytes_max=2 * DIGEST_BYTES))
+        except ValueError as error:
+            raise Malformed("comet.rpc_answer", "the hash of the evidence is not hexadecimal") from error
+        if len(found) != DIGEST_BYTES:
+            raise Malformed("comet.rpc_answer", f"the hash of the evidence is {DIGEST_BYTES} bytes, not {len(found)}")
+        return Digest(found)
+
     async def _call(self, method: str, parameters: JsonObject) -> JsonObject:
         """One call.
 
@@ -191,15 +230,8 @@ class EngineRpc:
 
     async def _ask(self, method: str, parameters: JsonObject) -> JsonObject | str:
         """The result of a call, or the engine's words why there is none."""
-        body: Json = {"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters}
-        answer = as_object(decode(await self._post(json.dumps(body).encode())), "answer")
-        error = answer.get("error")
-        if error is not None:
-            fields = as_object(error, "error")
-            return as_text(fields.get("data") or fields.get("message"), "error", bytes_max=LOG_BYTES_MAX)
-        if answer.get("result") is None:
-            raise Unavailable("comet.height", f"the engine has no answer to {method} {parameters}")
-        return as_object(answer["result"], "result")
+        told = decode(await self._post(json.dumps(_request(method, parameters, 0)).encode()))
+        return _result_of(told, method, 0)
 
     async def _post(self, body: bytes) -> bytes:
         try:
@@ -214,6 +246,39 @@ class EngineRpc:
             raise Unavailable(
                 "comet.rpc_unreachable", f"the engine does not answer: {type(error).__name__} {error}".strip()
             ) from error
+
+
+def _request(method: str, parameters: JsonObject, number: int) -> JsonObject:
+    return {"jsonrpc": "2.0", "id": number, "method": method, "params": parameters}
+
+
+def _result_of(told: Json, method: str, number: int) -> JsonObject | str:
+    """The result of a call, or the engine's words why there is none."""
+    answer = as_object(told, "answer")
+    error = answer.get("error")
+    if error is not None:
+        fields = as_object(error, "error")
+        return as_text(fields.get("data") or fields.get("message"), "error")[:WORDS_MAX]
+    if answer.get("result") is None:
+        raise Unavailable("comet.height", f"the engine has no answer to {method}")
+    if answer.get("id") != number:
+        raise Malformed("comet.rpc_answer", "the engine answered out of order")
+    return as_object(answer["result"], "result")
+
+
+def _broadcast(raw: bytes, result: JsonObject | str) -> Broadcast:
+    if isinstance(result, str):
+        if result.startswith(FULL):
+            return Full()
+        if result.startswith(KNOWN):
+            return Known()
+        if result.startswith("Tx too large"):
+            raise Rejected("comet.transaction_size", f"{len(raw)} bytes: {result}", bytes=len(raw))
+        raise _refused("broadcast_tx_sync", result)
+    code = as_integer(result.get("code"), "code", 0, 2**32 - 1)
+    if code == 0:
+        return Accepted()
+    return Refused(code, as_text(result.get("log"), "log", bytes_max=LOG_BYTES_MAX))
 
 
 def _refused(method: str, words: str) -> Unavailable:

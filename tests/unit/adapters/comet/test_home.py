@@ -106,6 +106,7 @@ def test_config_says_what_was_meant(tmp_path: Path) -> None:
     assert config["rpc"] == {
         "laddr": f"unix://{rpc_socket(tmp_path)},tcp://127.0.0.1:2".replace(f"{tmp_path}/", ""),
         "max_body_bytes": 2_097_152,
+        "max_request_batch_size": 64,
     }
     assert config["statesync"] == {
         "enable": True,

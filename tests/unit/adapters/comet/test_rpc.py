@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paraph.adapters.comet import rpc as module
-from paraph.adapters.comet.rpc import EngineRpc, Full, Known
+from paraph.adapters.comet.rpc import Accepted, EngineRpc, Full, Known, Refused
 from paraph.core.errors import Malformed, ParaphError, Rejected, Unavailable
 
 Answer = Callable[[dict[str, Any]], bytes]
@@ -53,12 +53,12 @@ def http(body: bytes) -> bytes:
 
 
 def result(value: object) -> Answer:
-    return lambda _: http(json.dumps({"jsonrpc": "2.0", "id": 1, "result": value}).encode())
+    return lambda _: http(json.dumps({"jsonrpc": "2.0", "id": 0, "result": value}).encode())
 
 
 def refusal(words: str) -> Answer:
     error = {"code": -32603, "message": "Internal error", "data": words}
-    return lambda _: http(json.dumps({"jsonrpc": "2.0", "id": 1, "error": error}).encode())
+    return lambda _: http(json.dumps({"jsonrpc": "2.0", "id": 0, "error": error}).encode())
 
 
 def ask(answer: Answer, call: Callable[[EngineRpc], Coroutine[Any, Any, object]]) -> object:
@@ -106,17 +106,31 @@ def test_errors_of_a_broadcast(words: str, kind: type[ParaphError], code: str) -
     [
         (lambda _: http(b"not json"), "json.syntax"),
         (lambda _: http(b"[]"), "json.shape"),
-        (lambda _: http(b'{"result": 5}'), "json.shape"),
-        (lambda _: http(b'{"result": {"code": -1, "log": ""}}'), "json.shape"),
-        (lambda _: http(b'{"result": {"code": 1, "log": 5}}'), "json.shape"),
+        (lambda _: http(b'{"id": 0, "result": 5}'), "json.shape"),
+        (lambda _: http(b'{"id": 0, "result": {"code": -1, "log": ""}}'), "json.shape"),
+        (lambda _: http(b'{"id": 0, "result": {"code": 1, "log": 5}}'), "json.shape"),
         (lambda _: http(b'{"error": "text"}'), "json.shape"),
         (lambda _: http(b"{}"), "comet.height"),
         (lambda _: http(b'{"result": null}'), "comet.height"),
+        (lambda _: http(b'{"id": 1, "result": {"code": 0}}'), "comet.rpc_answer"),
         (lambda _: b"", "comet.rpc_unreachable"),
         (lambda _: b"SSH-2.0\r\n\r\n", "comet.rpc_unreachable"),
         (lambda _: b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{", "comet.rpc_unreachable"),
     ],
-    ids=["text", "list", "number", "code", "log", "error", "empty", "null", "silence", "other protocol", "cut"],
+    ids=[
+        "text",
+        "list",
+        "number",
+        "code",
+        "log",
+        "error",
+        "empty",
+        "null",
+        "other call",
+        "silence",
+        "other protocol",
+        "cut",
+    ],
 )
 def test_answer_that_is_none(answer: Answer, code: str) -> None:
     """What is no answer is an error with a code, and never taken for an acceptance."""
@@ -124,6 +138,33 @@ def test_answer_that_is_none(answer: Answer, code: str) -> None:
         ask(answer, lambda rpc: rpc.broadcast(b"x"))
 
     assert caught.value.code == code
+
+
+def several(*numbers: int) -> Answer:
+    told = [{"jsonrpc": "2.0", "id": number, "result": {"code": number, "log": "no"}} for number in numbers]
+    return lambda _: http(json.dumps(told).encode())
+
+
+def test_broadcast_of_several() -> None:
+    """Each transaction of a request has its own answer, in order."""
+    assert ask(several(0, 1, 2), lambda rpc: rpc.broadcast_all([b"x", b"y", b"z"])) == (
+        Accepted(),
+        Refused(1, "no"),
+        Refused(2, "no"),
+    )
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [several(0, 1), several(0, 2, 1), result({"code": 0})],
+    ids=["too few", "out of order", "one for all"],
+)
+def test_wrong_answers_to_several(answer: Answer) -> None:
+    """Answers that are not one for each, in order, are taken for none."""
+    with pytest.raises(Malformed) as caught:
+        ask(answer, lambda rpc: rpc.broadcast_all([b"x", b"y", b"z"]))
+
+    assert caught.value.code == "comet.rpc_answer"
 
 
 @settings(max_examples=30)
