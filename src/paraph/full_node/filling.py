@@ -13,7 +13,10 @@ from paraph.ledger import tree
 from paraph.proofs.header import HEAD_KEY, Header, SignedHeader
 
 WRITE_ROWS_MAX: Final = 20_000
-"""Rows in one write when the store is filled or emptied: some megabytes of memory."""
+"""Rows in one write when the store is emptied: some megabytes of memory."""
+WRITE_NODES_MAX: Final = 100_000
+"""Nodes of the tree in one write when it is filled. Their order is random, so that each write touches as many pages of
+the store; fewer and larger writes touch each page less often. Some hundred bytes of memory a node."""
 
 T = TypeVar("T")
 
@@ -22,7 +25,7 @@ def empty(tables: Tables, genesis: Digest) -> None:
     """Empty the store, marked so that a kill on the way leaves no half of a chain to start from."""
     tables.store.write({(META, b"filling"): b"\x01", (META, b"genesis"): genesis})
     for table in TABLES:
-        for keys in _batches(key for key, _ in tables.store.items(table) if table != META):
+        for keys in _batches((key for key, _ in tables.store.items(table) if table != META), WRITE_ROWS_MAX):
             tables.store.write({(table, key): None for key in keys})
     tables.put_away()
 
@@ -47,7 +50,7 @@ def fill(tables: Tables, header: Header, parts: Iterable[Sequence[tuple[bytes, b
     if any(one[:32] == other[:32] for one, other in itertools.pairwise(leaves)):
         raise Rejected("chain.snapshot", "a key stands in the snapshot twice")
     root: bytes = EMPTY
-    for nodes in _batches(_tree(leaves)):
+    for nodes in _batches(_tree(leaves), WRITE_NODES_MAX):
         root = nodes[-1][0]
         tables.store.write({(TREE, node): height + data for node, data in sorted(nodes)})
     if root != header.state_root or tables.value(HEAD_KEY) != header.head().encode():
@@ -76,8 +79,8 @@ def _tree(leaves: Sequence[bytes]) -> Iterator[tuple[Digest, bytes]]:
     return tree.build((leaf[:32], leaf[32:]) for leaf in leaves)
 
 
-def _batches(items: Iterable[T]) -> Iterator[list[T]]:
-    """The items, so many at a time as one write takes."""
+def _batches(items: Iterable[T], size_max: int) -> Iterator[list[T]]:
+    """The items, so many at a time."""
     remaining = iter(items)
-    while batch := list(itertools.islice(remaining, WRITE_ROWS_MAX)):
+    while batch := list(itertools.islice(remaining, size_max)):
         yield batch
