@@ -28,6 +28,8 @@ LOCKS := requirements/dev.lock requirements/models.lock requirements/uv.lock
 # builds it, is not. Go is looked for on the path and where its own installer puts it.
 COMETBFT_VERSION := 0.38.25
 COMETBFT := build/tools/cometbft-$(COMETBFT_VERSION)/cometbft
+# The engine's own example application as a program of its own: what the benchmark of consensus compares to.
+ABCI_CLI := build/tools/cometbft-$(COMETBFT_VERSION)/abci-cli
 GO ?= $(or $(shell command -v go 2>/dev/null),$(wildcard /usr/local/go/bin/go))
 ENGINE := $(if $(PARAPH_COMETBFT)$(if $(GO),,$(shell command -v cometbft 2>/dev/null)),,$(COMETBFT))
 
@@ -120,7 +122,7 @@ fuzz: $(READY) ## Search for inputs that break a property, for longer than the t
 	HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest --numprocesses $(JOBS) tests/property $(ARGS)
 
 .PHONY: bench
-bench: $(READY) ## Measure every figure the README states, each beside what it is compared to.
+bench: $(READY) | $(if $(GO),$(ENGINE) $(ABCI_CLI)) ## Measure every figure the README states, each beside what it is compared to.
 	$(PY) -m bench $(ARGS)
 
 .PHONY: generate
@@ -161,9 +163,17 @@ build/tools/cometbft-%/cometbft:
 	fi
 	@echo "building CometBFT $*, once; some minutes"
 	@mkdir -p build/tools/go
-	GOPATH=$(CURDIR)/build/tools/go GOCACHE=$(CURDIR)/build/tools/go/cache GOBIN=$(CURDIR)/$(@D) GOFLAGS=-modcacherw \
-	  CGO_ENABLED=0 $(GO) install github.com/cometbft/cometbft/cmd/cometbft@v$*
-	rm -rf build/tools/go
+	$(call GO_INSTALL,cmd/cometbft@v$*)
+
+build/tools/cometbft-%/abci-cli:
+	@mkdir -p build/tools/go
+	$(call GO_INSTALL,abci/cmd/abci-cli@v$*)
+
+define GO_INSTALL
+GOPATH=$(CURDIR)/build/tools/go GOCACHE=$(CURDIR)/build/tools/go/cache GOBIN=$(CURDIR)/$(@D) GOFLAGS=-modcacherw \
+  CGO_ENABLED=0 $(GO) install github.com/cometbft/cometbft/$(1)
+rm -rf build/tools/go
+endef
 
 # --universal: one file serves every platform and every Python from 3.11 on. No file names the registry it came from.
 COMPILE = $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \

@@ -94,11 +94,12 @@ class Found:
         of = f"{self.validators} validator{'s' * (self.validators > 1)}"
         go, go_large = App.KVSTORE.value, "CometBFT's Go kvstore, as many bytes"
         figures = [
-            each
+            Figure(f"{name}, {of}, {which} round{beside}", value(name), "per second", other.value, value(round_of))
             for name in ("noop", "transfers", "transfers by eth_sendRawTransaction")
-            for each in (
-                Figure(f"{name}, {of}, best round", self._best(name), "per second", go, self._best("kvstore")),
-                Figure(f"{name}, {of}, median round", self._median(name), "per second", go, self._median("kvstore")),
+            for which, value in (("best", self._best), ("median", self._median))
+            for beside, other, round_of in (
+                ("", App.KVSTORE, "kvstore"),
+                (", socket beside socket", App.KVSTORE_SOCKET, "kvstore, socket"),
             )
         ]
         figures += [
@@ -167,6 +168,7 @@ class Bench:
         for _ in range(self._plan.rounds):
             for name, app, measure in (
                 ("kvstore", App.KVSTORE, self._small),
+                ("kvstore, socket", App.KVSTORE_SOCKET, self._small),
                 ("noop", App.NOOP, self._small),
                 ("transfers", App.PARAPH, self._small),
                 ("transfers by eth_sendRawTransaction", App.PARAPH, self._by_door),

@@ -23,7 +23,7 @@ from bench.processes import cpu_by_program
 from bench.wallets import founding, person
 from paraph.adapters.comet import home as engine_home
 from paraph.adapters.comet import launch
-from paraph.adapters.comet.engine import find_binary
+from paraph.adapters.comet.engine import VERSION, find_binary
 from paraph.core.amount import WEI_PER_OPG, Wei
 from paraph.core.ident import Digest
 from paraph.full_node.agreement import ENGINE, engine_settings
@@ -47,6 +47,7 @@ class App(Enum):
     """What runs behind the engines."""
 
     KVSTORE = "CometBFT's Go kvstore"
+    KVSTORE_SOCKET = "CometBFT's Go kvstore behind a socket"
     NOOP = "noop"
     PARAPH = "paraph"
 
@@ -112,10 +113,10 @@ class Network:
         for home in self._homes:
             with home.with_suffix(".log").open("wb") as log:
                 # The engine's sockets are named from its home.
-                folder = home / ENGINE if self.app is App.KVSTORE else None
-                command = _command(self.app, home)
-                process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder)
-                self._processes.append(process)
+                folder = home / ENGINE if self.app in (App.KVSTORE, App.KVSTORE_SOCKET) else None
+                for command in _commands(self.app, home):
+                    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder)
+                    self._processes.append(process)
         try:
             for engine in self.engines:
                 self._until(engine, 3)
@@ -125,7 +126,8 @@ class Network:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for process in self._processes:
+        # An application that went before its engine would leave it in a panic.
+        for process in reversed(self._processes):
             process.send_signal(signal.SIGTERM)
         for process in self._processes:
             process.wait(PATIENCE_S)
@@ -211,15 +213,28 @@ def _prepare(home: Path, app: App, genesis: Genesis, config: Config) -> None:
         settings.write_text("\n".join(found) + "\n")
 
 
-def _command(app: App, home: Path) -> Sequence[str]:
+def _commands(app: App, home: Path) -> Sequence[Sequence[str]]:
+    """The programs of one validator; each of ours starts its engine itself."""
+    binary, place = find_binary(os.environ), home / ENGINE
+    engine = (sys.executable, "-I", launch.__file__, str(os.getpid()), str(binary), "start", "--home", str(place))
     match app:
         case App.PARAPH:
-            return (sys.executable, "-m", "paraph.full_node", "--home", str(home))
+            return ((sys.executable, "-m", "paraph.full_node", "--home", str(home)),)
         case App.NOOP:
-            return (sys.executable, "-m", "bench.noop", str(home / ENGINE))
+            return ((sys.executable, "-m", "bench.noop", str(place)),)
         case App.KVSTORE:
-            engine = (str(find_binary(os.environ)), "start", "--home", str(home / ENGINE))
-            return (sys.executable, "-I", launch.__file__, str(os.getpid()), *engine)
+            return (engine,)
+        case App.KVSTORE_SOCKET:
+            socket = f"unix://{engine_home.abci_socket(place)}"
+            return ((str(_abci_cli(binary)), "kvstore", "--address", socket, "--log_level", "error"), engine)
+
+
+def _abci_cli(engine: Path) -> Path:
+    """The engine's example application: beside the engine, or where `make bench` builds it."""
+    built = Path(__file__).parents[1] / "build" / "tools" / f"cometbft-{VERSION}" / "abci-cli"
+    found = next((each for each in (engine.with_name("abci-cli"), built) if each.exists()), None)
+    assert found, f"the engine's abci-cli is not there: `make {built.relative_to(Path(__file__).parents[1])}` builds it"
+    return found
 
 
 def _with_peers(config: Config, peers: tuple[str, ...]) -> Config:

@@ -30,6 +30,10 @@ GATHERED_BYTES_MAX: Final = 1 << 20
 READ_MAX: Final = 10_000
 """Transactions remembered as read: two full pools. A transaction of 200 bytes takes about a kilobyte so."""
 READ_BYTES_MAX: Final = 64 * 1024 * 1024
+WORK_S_MAX: Final = 30
+"""What a worker may take for all that it was handed. A block of signatures takes a second; longer, and it is stuck."""
+GONE: Final = (BrokenProcessPool, OSError, TimeoutError)
+"""A worker was killed, could not be started, or is stuck."""
 REFUSED_MAX: Final = 50_000
 """Transactions remembered as refused, by their SHA-256: what was forged once stays so, and is not looked at again."""
 SEEN_MAX: Final = 50_000
@@ -148,27 +152,41 @@ class Forms:
         if not self._workers or len(new) < 2:
             return
         parts = (new[start :: self._workers] for start in range(self._workers))
-        try:
-            jobs = [(part, self._start(part)) for part in parts if part]
-            for part, job in jobs:
-                self._remember(part, job.result())
-        except (BrokenProcessPool, OSError):
-            # A worker was killed: the block's own check finds what it was to find.
-            self._pool = None
+        for part, (pool, job) in [(part, self._start(part)) for part in parts if part]:
+            try:
+                self._remember(part, job.result(WORK_S_MAX))
+            except GONE:
+                # The block's own check finds what the worker was to find.
+                self._abandon(pool)
 
     def close(self) -> None:
         """End the workers."""
         for job in self._jobs:
             job.cancel()
         if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-            self._pool = None
+            self._abandon(self._pool)
 
-    def _start(self, raws: list[bytes]) -> "Future[Sequence[Examined]]":
+    def _start(self, raws: list[bytes]) -> "tuple[ProcessPoolExecutor, Future[Sequence[Examined]]]":
         with self._lock:
             if self._pool is None:
                 self._pool = ProcessPoolExecutor(self._workers, get_context("spawn"))
-            return self._pool.submit(examine, raws, self._chain_id)
+            pool = self._pool
+            try:
+                return pool, pool.submit(examine, raws, self._chain_id)
+            except GONE as error:
+                job: Future[Sequence[Examined]] = Future()
+                job.set_exception(error)
+                return pool, job
+
+    def _abandon(self, pool: ProcessPoolExecutor) -> None:
+        """End these workers; the next work starts new ones."""
+        with self._lock:
+            if self._pool is pool:
+                self._pool = None
+        # Before Python 3.14 the pool itself has no way to end a worker that is stuck, and would wait for it.
+        for process in list((pool._processes or {}).values()):  # noqa: SLF001  see above
+            process.kill()
+        pool.shutdown(wait=False, cancel_futures=True)
 
     def _remember(self, raws: Sequence[bytes], examined: Sequence[Examined]) -> None:
         self._signatures.remember(examined)
@@ -197,11 +215,12 @@ class Forms:
             batch = self._waiting[: _gathered([raw for raw, _ in self._waiting[:GATHERED_MAX]])]
             del self._waiting[: len(batch)]
             raws = [raw for raw, _ in batch]
+            pool, job = self._start(raws)
             try:
-                self._remember(raws, await asyncio.wrap_future(self._start(raws)))
-            except (BrokenProcessPool, OSError):
-                # A worker was killed. What it was to find is found by whoever needs it; the next one starts anew.
-                self._pool = None
+                self._remember(raws, await asyncio.wait_for(asyncio.wrap_future(job), WORK_S_MAX))
+            except GONE:
+                # What the worker was to find is found by whoever needs it.
+                self._abandon(pool)
             finally:
                 for _, done in batch:
                     if not done.done():

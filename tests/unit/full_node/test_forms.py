@@ -237,6 +237,36 @@ def test_worker_killed_before_a_block(one_worker: Forms) -> None:
     assert [one_worker.check_now(raw).tx.nonce for raw in block] == list(range(6))
 
 
+def test_stuck_worker_keeps_nobody_waiting(one_worker: Forms, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that stands still is given up, and ended: block and transactions are checked without it."""
+    go(one_worker, checked(one_worker, transfer(0)))
+    (first,) = pids(one_worker)
+    monkeypatch.setattr(module, "WORK_S_MAX", 0.5)
+    os.kill(first, signal.SIGSTOP)
+    block = [transfer(nonce) for nonce in range(1, 4)]
+
+    one_worker.prepare(block)
+    assert one_worker._pool is None
+    monkeypatch.setattr(module, "WORK_S_MAX", 30)
+    go(one_worker, checked(one_worker, transfer(9)))
+    (second,) = pids(one_worker)
+    monkeypatch.setattr(module, "WORK_S_MAX", 0.5)
+    os.kill(second, signal.SIGSTOP)
+    found = go(one_worker, checked(one_worker, transfer(10), transfer(11)))
+
+    assert [each.tx.nonce for each in found] == [10, 11]
+    assert [one_worker.check_now(raw).tx.nonce for raw in block] == [1, 2, 3]
+    until_gone(first, second)
+
+
+def until_gone(*gone: int) -> None:
+    """Wait until these processes have ended."""
+    end_s = time.monotonic() + 20
+    while any(_runs(pid) for pid in gone):
+        assert time.monotonic() < end_s
+        time.sleep(0.02)
+
+
 def test_read_transactions_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """So many transactions, and bytes of them, are remembered as read; a forgotten one is read again, and the same."""
     raws = [transfer(nonce) for nonce in range(6)]
