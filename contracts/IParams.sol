@@ -19,7 +19,7 @@ interface IParams {
     /// @notice Who may change parameters.
     function governor() external view returns (address account);
 
-    /// @notice The governor changes a parameter; it acts from the next call on.
+    /// @notice The governor changes a parameter; it acts from the next call on. Some can only grow.
     function set(string memory name, uint256 value) external;
 
     /// @notice The version scheduled and its height; zeros when none is.

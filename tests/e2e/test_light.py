@@ -1,14 +1,10 @@
 """web3.py, unchanged, over `paraph light` before a real validator; and before one whose every answer passes a liar."""
 
-import asyncio
 import json
 import os
-import select
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +12,7 @@ import httpx
 import pytest
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.routing import Route
+from tests.support.lights import Lie, Middle, light
 from tests.support.member import until
 from tests.support.validators import Network
 from tests.support_ledger.world import ALICE, BOB, CHAIN_ID
@@ -27,7 +20,6 @@ from web3 import Web3
 from web3.exceptions import ContractLogicError, Web3RPCError
 from web3.middleware import SignAndSendRawMiddlewareBuilder
 
-from paraph.adapters.http.server import HttpServer
 from paraph.core.encode import canonical
 from paraph.ledger.versions import BY_NAME
 from paraph.sdk.network import Network as NetworkFile
@@ -36,7 +28,6 @@ from paraph.sdk.network import load_network, save_network
 pytestmark = pytest.mark.e2e
 
 PATIENCE_S = 60
-Lie = Callable[[str, Any], Any]
 
 
 @pytest.fixture(scope="module")
@@ -45,56 +36,6 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
     with Network(tmp_path_factory.mktemp("light"), validators=1) as found:
         found.start(4)
         yield found
-
-
-class Middle:
-    """A server between a client and a node, which changes results as it is told."""
-
-    def __init__(self, node: str) -> None:
-        self.lie: Lie = lambda _method, result: result
-        self._node = node
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever)
-        self._thread.start()
-        self._server = HttpServer(Starlette(routes=[Route("/", self._pass, methods=["POST"])]))
-        self.url = asyncio.run_coroutine_threadsafe(self._server.start(), self._loop).result(20)
-
-    async def _pass(self, request: Request) -> JSONResponse:
-        async with httpx.AsyncClient(timeout=20) as client:
-            asked = await request.json()
-            found = (await client.post(self._node, json=asked)).json()
-        if "result" in found:
-            found["result"] = self.lie(asked["method"], found["result"])
-        return JSONResponse(found)
-
-    def close(self) -> None:
-        asyncio.run_coroutine_threadsafe(self._server.stop(), self._loop).result(20)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(20)
-        self._loop.close()
-
-
-@contextmanager
-def light(folder: Path, file: Path) -> Iterator[str]:
-    """`paraph light` as a process; its URL."""
-    command = [sys.executable, "-m", "paraph.cli", "light", "--network", str(file), "--listen", "127.0.0.1:0", "--json"]
-    environment = {**os.environ, "PARAPH_HOME": str(folder)}
-    with (folder / "light.log").open("ab") as log:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=environment)
-    assert process.stdout is not None
-    try:
-        ready, _, _ = select.select([process.stdout], [], [], PATIENCE_S)
-        assert ready, (folder / "light.log").read_text()
-        told = b""
-        while not told.rstrip().endswith(b"}"):
-            line = process.stdout.readline()
-            assert line, (folder / "light.log").read_text()
-            told += line
-        yield json.loads(told)["url"]
-    finally:
-        process.terminate()
-        assert process.wait(30) == 0, (folder / "light.log").read_text()
-        process.stdout.close()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.sim.market import play
-from tests.support.comet import CHAIN_ID, FOUR, anchor, header, history, members, sealed
+from tests.support.comet import CHAIN_ID, FOUR, anchor, header, history, members, sealed, validator
 from tests.support.mutate import leaves, reshaped, respellings, swapped
 from tests.support.strategies import damaged, json_values, outcome
 
@@ -16,6 +16,7 @@ from paraph.core.encode import Json, canonical, decode_exact
 from paraph.core.errors import Malformed, Rejected, Unverified
 from paraph.flows import light
 from paraph.flows.effect import Effect, Rpc
+from paraph.proofs.light.accuse import heights, judge
 from paraph.proofs.light.conflict import Fork, attack, duplicate_votes, fork_from_json
 from paraph.proofs.light.reading import anchor_from_json, light_block_from_json
 from paraph.proofs.light.trim import trimmed
@@ -123,6 +124,26 @@ def test_damaged_blocks_do_not_verify(data: bytes) -> None:
         return
 
     assert found == SMALL
+
+
+@given(data=st.data())
+def test_reports_convict_who_signed_twice(data: st.DataObject) -> None:
+    """Whatever a report says, it convicts only who signed two blocks; nothing else is raised than `Malformed`."""
+    reported = data.draw(st.sampled_from((canonical(FORK.as_json()), canonical(replace(FORK, votes=()).as_json()))))
+    own = {height: sealed(header(height, FOUR), FOUR, round_=1) for height in range(1, 10)} | {9: FULL}
+    try:
+        fork = fork_from_json(decode_exact(data.draw(damaged(reported))))
+        if not set(heights(fork)) <= own.keys():
+            return
+    except Malformed:
+        return
+
+    found = judge(fork, own, CHAIN_ID)
+
+    # All four keys but Dan's, who voted for no block both times, signed both of the blocks that there are.
+    both = {each.key for each in FULL.validators} - {validator("dan").key}
+    assert {vote.key for vote in found.votes} <= both
+    assert {each.key for attack in found.attacks for each in attack.byzantine} <= both
 
 
 READERS: Mapping[str, tuple[Callable[[Json], object], Json]] = {

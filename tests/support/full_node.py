@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 import httpx
 from tests.unit.full_node.world import Asker, Desk
 
+from paraph.adapters.ethereum.rpc import Method
 from paraph.adapters.http.server import HttpServer
 from paraph.adapters.index.open import open_sqlite
 from paraph.adapters.index.port import EventIndex
@@ -20,7 +21,6 @@ from paraph.full_node.door import Door, DoorConfig, Socket
 from paraph.full_node.ethereum import methods
 from paraph.full_node.index import Index
 from paraph.full_node.metrics import Metrics
-from paraph.full_node.rpc import Method
 from paraph.full_node.subscriptions import Subscriptions
 
 T = TypeVar("T")

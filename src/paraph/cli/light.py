@@ -31,7 +31,7 @@ def light(listen: str, network_file: Path | None, as_json: bool) -> None:
     """A local Ethereum JSON-RPC for wallets that believes no node.
 
     Every answer is verified against what the network file pins, or refused with its reason. At a fork it shows nothing
-    more and writes the evidence down. Stop it with Ctrl-C.
+    more, writes the evidence down and tells the network's nodes. Stop it with Ctrl-C.
     """
     host, port = read_listen(listen)
     with needs("http"):

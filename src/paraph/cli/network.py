@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from paraph.cli.places import find_network, json_option, network_option
+from paraph.cli.places import FILE, find_network, json_option, network_option, read_file
 from paraph.cli.terminal import emit, marked, printable, say, waiting
+from paraph.core.errors import Rejected
 from paraph.core.ident import digest_from_hex, to_hex
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ DAY_S = 86_400
 
 @click.group()
 def network() -> None:
-    """What is pinned of a network: show it, keep it fresh, pin it anew."""
+    """What is pinned of a network: show it, keep it fresh, pin it anew, report who forked it."""
 
 
 @network.command()
@@ -99,6 +100,50 @@ def anchor(height: int, block_hash: str, network_file: Path | None, as_json: boo
         return
     say(f"pinned: --height {height} --hash {to_hex(wanted)}")
     say(marked(_verdict(trust, now_s)))
+
+
+@network.command("report-fork")
+@click.argument("file", type=FILE)
+@click.option(
+    "--rpc",
+    "urls",
+    metavar="URL",
+    multiple=True,
+    help="A full node to tell, or several; else those of the network file.",
+)
+@network_option
+@json_option
+def report_fork(file: Path, urls: tuple[str, ...], network_file: Path | None, as_json: bool) -> None:
+    """Tell full nodes of a fork: FILE is the evidence that a light client wrote.
+
+    Each judges it by its own chain, and hands what convicts a validator to consensus: the validator's bond pays.
+    """
+    from paraph.adapters.http.client import Means, SyncDriver
+    from paraph.adapters.system import SystemClock, random_bytes
+    from paraph.core.encode import decode, take
+    from paraph.core.limits import JSON_BYTES_MAX
+    from paraph.flows.fork import report, summary
+    from paraph.proofs.light.conflict import fork_from_json
+    from paraph.sdk.network import load_network
+
+    kept = decode(read_file(file, JSON_BYTES_MAX, "the evidence"))
+    fork = fork_from_json(take(kept, "the evidence", "code", "said", "evidence")[2])
+    if not urls:
+        found = load_network(find_network(network_file))
+        urls = (found.rpc_url, *found.witnesses)
+    driver = SyncDriver(Means(urls[0], SystemClock().now_ms, random_bytes, witnesses=urls[1:]))
+    try:
+        with waiting("telling full nodes"):
+            reports = driver.run(report(fork))
+    finally:
+        driver.close()
+    if not any(each.taken for each in reports):
+        raise Rejected("fork.not_taken", f"nothing came of the report: {summary(reports)}")
+    if as_json:
+        emit([{"url": urls[each.server], "taken": each.taken, "message": each.sentence} for each in reports])
+        return
+    for each in reports:
+        say(marked(printable(f"{'✓' if each.taken else '✗'} {urls[each.server]}: {each.sentence}")))
 
 
 # --- words -------------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from paraph.core.limits import PAGE_MAX
 from paraph.core.smt import proof_from_json, proves
 from paraph.flows.belief import led
 from paraph.flows.effect import Flow, Rpc, ask
+from paraph.flows.fork import reporting
 from paraph.flows.light import witnessed
 from paraph.ledger.rooms.accounts.keys import BALANCES
 from paraph.ledger.rooms.escrow.keys import ACCOUNTS
@@ -87,7 +88,7 @@ def believed(trust: Trust, shown: Seal) -> Flow[Seal]:
         case ValidatorSeal():
             found = yield from led(trust, shown)
             _need_fresh(found.seal.blocks[-1], found.now_s)
-            yield from witnessed(found.anchor, found.seal.blocks, found.chain_id)
+            yield from reporting(witnessed(found.anchor, found.seal.blocks, found.chain_id))
             return found.seal
         case _:
             assert_never(shown)

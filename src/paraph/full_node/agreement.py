@@ -13,6 +13,7 @@ from paraph.adapters.comet import home as engine_home
 from paraph.adapters.comet.engine import Engine, find_binary
 from paraph.adapters.comet.keys import identity
 from paraph.adapters.comet.server import AbciServer
+from paraph.core.encode import JsonObject
 from paraph.core.errors import ParaphError, Rejected, Unavailable
 from paraph.core.ident import Digest
 from paraph.core.smt import EMPTY
@@ -22,12 +23,10 @@ from paraph.full_node.config import Config
 from paraph.full_node.forms import Forms
 from paraph.full_node.light_blocks import light_block_from_engine
 from paraph.full_node.relay import Relay
-from paraph.full_node.replicated import Replicated, app_state, first_powers
+from paraph.full_node.replicated import Replicated, app_state, evidence_s_max, first_powers
 from paraph.full_node.snapshots import Snapshots
 from paraph.ledger import tree
 from paraph.ledger.genesis import Genesis
-from paraph.ledger.rooms.params import rules as params
-from paraph.ledger.rooms.params.types import UNBOND_DELAY_S
 from paraph.ledger.state import State
 from paraph.proofs.light.types import LightBlock
 from paraph.proofs.seal import ValidatorSeal, engine_chain_id
@@ -114,6 +113,16 @@ class Agreement:
             self._seals.popitem(last=False)
         return found
 
+    async def decided(self, height: int) -> LightBlock:
+        """See `Court.decided`: asked anew, since the votes first seen on a block may be others than those kept."""
+        if height >= self._chain.height:
+            raise Unavailable("light.none_yet", f"no block follows {height} here yet; ask again after the next one")
+        return light_block_from_engine(*await self._engine.rpc.light_block_parts(height))
+
+    async def accuse(self, evidence: JsonObject) -> Digest:
+        """See `Court.accuse`."""
+        return await self._engine.rpc.broadcast_evidence(evidence)
+
     @property
     def engine_pid(self) -> int | None:
         """The engine's process id while it lives."""
@@ -193,8 +202,8 @@ def engine_settings(config: Config, trusting_period_s: int) -> engine_home.Setti
 def engine_genesis(genesis: Genesis) -> engine_home.Genesis:
     """The network's genesis in the engine's words: it follows from ours alone, so that all nodes write the same."""
     changes = genesis.state()
-    # Misbehaviour can be proved as long as bonds can be slashed for it: in time, and in blocks of a second each.
-    locked_s = params.get(State(changes.get), UNBOND_DELAY_S)
+    # In time, and in blocks of a second each: both must have passed before evidence is too old.
+    evidence_s = evidence_s_max(State(changes.get))
     return engine_home.Genesis(
         chain_id=engine_chain_id(genesis.chain_id, genesis.digest()),
         time_s=genesis.time_s,
@@ -204,6 +213,6 @@ def engine_genesis(genesis: Genesis) -> engine_home.Genesis:
         root=tree.update(lambda _: None, EMPTY, changes).root,
         state=app_state(genesis),
         version=1,
-        evidence_s_max=max(locked_s, 60),
-        evidence_blocks_max=max(locked_s, 60),
+        evidence_s_max=evidence_s,
+        evidence_blocks_max=evidence_s,
     )

@@ -1,21 +1,15 @@
 """The chain's past over JSON-RPC: blocks, transactions, receipts."""
 
+from paraph.adapters.ethereum.rpc import Method
+from paraph.adapters.ethereum.shapes import Included, pending_json, transaction_json
+from paraph.adapters.ethereum.wire import quantity, read_flag, read_quantity
 from paraph.core.encode import Json, JsonObject
 from paraph.core.ident import Digest, to_hex
 from paraph.flows.mempool import Mempool
 from paraph.full_node.chain import Chain
-from paraph.full_node.rpc import Method
-from paraph.full_node.shapes import (
-    Included,
-    block_json,
-    included,
-    included_at,
-    pending_json,
-    receipt_json,
-    transaction_json,
-)
+from paraph.full_node.shapes import block_json, included, included_at, receipt_json
 from paraph.full_node.tables import StoredBlock
-from paraph.full_node.wire import Named, Tag, quantity, read_digest, read_flag, read_quantity, read_tag
+from paraph.full_node.wire import Named, Tag, read_digest, read_tag
 from paraph.ledger.block import BASE_FEE
 from paraph.ledger.state import State
 

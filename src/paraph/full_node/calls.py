@@ -1,24 +1,17 @@
 """The chain's state over JSON-RPC: balances, calls and what they would cost, now and for some blocks back."""
 
+from paraph.adapters.ethereum.rpc import INVALID_INPUT, INVALID_PARAMS, NOT_FOUND, REVERTED, Method, RpcError, refusal
+from paraph.adapters.ethereum.wire import quantity
 from paraph.core.digest import keccak256
 from paraph.core.encode import Json
 from paraph.core.errors import Malformed, Rejected
 from paraph.core.ident import ZERO_ADDRESS, Address, to_hex
 from paraph.flows.mempool import Mempool
 from paraph.flows.ports import Clock
+from paraph.flows.verified.calls import CallRequest
 from paraph.full_node.blocks import find_block
 from paraph.full_node.chain import Chain
-from paraph.full_node.rpc import INVALID_INPUT, INVALID_PARAMS, NOT_FOUND, REVERTED, Method, RpcError, refusal
-from paraph.full_node.wire import (
-    CallObject,
-    Named,
-    Tag,
-    quantity,
-    read_address,
-    read_call,
-    read_data,
-    read_tag,
-)
+from paraph.full_node.wire import Named, Tag, read_address, read_call, read_data, read_tag
 from paraph.ledger.block import Simulated, facts_of, head_of, simulate
 from paraph.ledger.contract import OutOfGas, revert_data
 from paraph.ledger.rooms.accounts import rules as accounts
@@ -83,13 +76,13 @@ class Calls:
         """`web3_sha3`."""
         return to_hex(keccak256(data))
 
-    def call(self, asked: CallObject, tag: Tag | None, *_overrides: None) -> Json:
+    def call(self, asked: CallRequest, tag: Tag | None, *_overrides: None) -> Json:
         """`eth_call`."""
         at = self._height(tag)
         limit = self._gas_limit()
         return to_hex(self._simulate(asked, limit if asked.gas is None else min(asked.gas, limit), at).output)
 
-    def estimate(self, asked: CallObject, tag: Tag | None, _overrides: None) -> Json:
+    def estimate(self, asked: CallRequest, tag: Tag | None, _overrides: None) -> Json:
         """`eth_estimateGas`: exact, since gas depends on the call's bytes and arguments alone."""
         at = self._height(tag)
         limit = self._gas_limit() if asked.gas is None else min(asked.gas, self._gas_limit())
@@ -101,7 +94,7 @@ class Calls:
             raise RpcError(INVALID_INPUT, f"gas required exceeds allowance ({limit})")
         return quantity(used)
 
-    def _simulate(self, asked: CallObject, gas: int, height: int) -> Simulated:
+    def _simulate(self, asked: CallRequest, gas: int, height: int) -> Simulated:
         if asked.to is None:
             raise RpcError(INVALID_INPUT, "contracts cannot be created on this chain: name a recipient in `to`")
         read = self._chain.read_at(height)
@@ -121,7 +114,7 @@ class Calls:
             told = f"execution reverted: {error.code}: {error.message}"
             raise RpcError(REVERTED, told, to_hex(revert_data(error))) from error
 
-    def _need_funds(self, state: State, asked: CallObject, gas: int) -> None:
+    def _need_funds(self, state: State, asked: CallRequest, gas: int) -> None:
         # As geth: a call that names a fee must afford it, one that names none is free.
         needed = asked.value + (asked.fee * gas if asked.gas is not None else 0)
         held = accounts.balance(state, asked.sender)
@@ -152,7 +145,7 @@ class Calls:
         return params.get(State(self._chain.read), GAS_LIMIT)
 
 
-def _intrinsic(asked: CallObject) -> int:
+def _intrinsic(asked: CallRequest) -> int:
     to = Address(asked.to or b"")
     return Tx(2, 0, 0, 0, 0, 0, to, asked.value, asked.data, asked.access_list).intrinsic_gas()
 

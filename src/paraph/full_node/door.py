@@ -22,13 +22,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.server import ServerProtocol
 
-from paraph.adapters.http.server import read_body
-from paraph.core.encode import Json, JsonObject
-from paraph.core.errors import Unavailable
-from paraph.full_node.limits import COSTS, Gate, Limits, client_of
-from paraph.full_node.metrics import Metrics
-from paraph.full_node.rpc import (
-    BODY_BYTES_MAX,
+from paraph.adapters.ethereum.rpc import (
     INTERNAL_ERROR,
     LIMIT_EXCEEDED,
     METHOD_NOT_FOUND,
@@ -36,10 +30,15 @@ from paraph.full_node.rpc import (
     Method,
     Methods,
     RpcError,
-    answer,
     failure,
     refusal,
 )
+from paraph.adapters.http.server import read_body
+from paraph.core.encode import Json, JsonObject
+from paraph.core.errors import Unavailable
+from paraph.full_node.limits import COSTS, Gate, Limits, client_of
+from paraph.full_node.metrics import Metrics
+from paraph.full_node.rpc import BODY_BYTES_MAX, answer
 from paraph.full_node.subscriptions import Connection, Subscriptions
 
 CONTENT_TYPES: Final = ("application/json", "application/json-rpc", "application/jsonrequest")

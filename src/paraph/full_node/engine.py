@@ -4,11 +4,12 @@ from typing import Protocol
 
 from paraph.core.ident import Digest
 from paraph.flows.mempool import Mempool
+from paraph.full_node.forks import Court
 from paraph.full_node.proofs import Seals
 
 
-class Engine(Seals, Protocol):
-    """Takes transactions, has blocks made of them, and shows what makes their state believable."""
+class Engine(Seals, Court, Protocol):
+    """Takes transactions, has blocks made of them, shows what makes their state believable, and punishes who cheats."""
 
     @property
     def mempool(self) -> Mempool:

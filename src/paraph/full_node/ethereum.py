@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 from paraph import __version__
+from paraph.adapters.ethereum.rpc import Group, Method
+from paraph.adapters.ethereum.wire import quantity
 from paraph.core.encode import Json
 from paraph.flows.ports import Clock
 from paraph.full_node.blocks import Blocks
@@ -11,14 +13,13 @@ from paraph.full_node.chain import Chain
 from paraph.full_node.engine import Engine
 from paraph.full_node.fees import Fees
 from paraph.full_node.filters import Filters
+from paraph.full_node.forks import Forks
 from paraph.full_node.index import Index
 from paraph.full_node.logs import Logs
 from paraph.full_node.production import Production
 from paraph.full_node.proofs import Making, Proofs
-from paraph.full_node.rpc import Group, Method
 from paraph.full_node.submit import Submissions
 from paraph.full_node.subscriptions import Subscriptions
-from paraph.full_node.wire import quantity
 
 
 def methods(
@@ -50,6 +51,7 @@ def methods(
         filters.methods(),
         Submissions(engine, heard).methods(),
         Proofs(chain, engine).methods(),
+        Forks(chain, engine).methods(),
     ]
     if index is not None:
         rooms.append(index.methods())

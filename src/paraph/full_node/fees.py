@@ -1,12 +1,13 @@
 """What gas costs over JSON-RPC: the base fee to come, a tip to offer, and what was paid before."""
 
+from paraph.adapters.ethereum.rpc import INVALID_PARAMS, NOT_FOUND, Method, RpcError
+from paraph.adapters.ethereum.wire import quantity
 from paraph.core.encode import Json, as_list
 from paraph.core.errors import Malformed
 from paraph.full_node.blocks import find_block
 from paraph.full_node.chain import Chain
-from paraph.full_node.rpc import INVALID_PARAMS, NOT_FOUND, Method, RpcError
 from paraph.full_node.tables import SKIPPED, StoredBlock
-from paraph.full_node.wire import Tag, quantity, read_count, read_tag
+from paraph.full_node.wire import Tag, read_count, read_tag
 from paraph.ledger.block import BASE_FEE, BASE_FEE_CHANGE_DENOMINATOR
 from paraph.ledger.state import State
 

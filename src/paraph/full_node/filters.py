@@ -3,14 +3,15 @@
 from dataclasses import dataclass, field
 from typing import Final
 
+from paraph.adapters.ethereum.rpc import INVALID_INPUT, LIMIT_EXCEEDED, Method, RpcError
+from paraph.adapters.ethereum.wire import quantity, read_quantity
 from paraph.adapters.system import random_bytes
 from paraph.core.encode import Json
 from paraph.core.ident import Digest, to_hex
 from paraph.flows.ports import Clock
 from paraph.full_node.chain import Chain
 from paraph.full_node.logs import RESULTS_MAX, Logs, Search, Turn, height_of, matching, read_search
-from paraph.full_node.rpc import INVALID_INPUT, LIMIT_EXCEEDED, Method, RpcError
-from paraph.full_node.wire import Named, quantity, read_quantity
+from paraph.full_node.wire import Named
 
 FILTERS_MAX: Final = 1_000
 """Open filters, of all clients together."""

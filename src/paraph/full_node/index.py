@@ -12,6 +12,8 @@ from typing import Final, TypeVar
 
 import structlog
 
+from paraph.adapters.ethereum.rpc import INVALID_PARAMS, LIMIT_EXCEEDED, UNAVAILABLE, Method, RpcError, refusal
+from paraph.adapters.ethereum.wire import quantity
 from paraph.adapters.index.port import (
     HEIGHT_MAX,
     BlockRows,
@@ -26,10 +28,9 @@ from paraph.core.encode import Json, JsonObject
 from paraph.core.errors import ParaphError, Rejected, Unavailable
 from paraph.core.ident import Address, to_hex
 from paraph.full_node.chain import Chain
-from paraph.full_node.rpc import INVALID_PARAMS, LIMIT_EXCEEDED, UNAVAILABLE, Method, RpcError, refusal
 from paraph.full_node.shapes import block_rows
 from paraph.full_node.tables import StoredBlock
-from paraph.full_node.wire import quantity, read_address, read_count, read_data
+from paraph.full_node.wire import read_address, read_count, read_data
 
 STEP_BLOCKS_MAX: Final = 200
 STEP_ITEMS_MAX: Final = 5_000

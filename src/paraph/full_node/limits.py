@@ -30,6 +30,7 @@ COSTS: Final = {
     "paraph_getSettled": 10,
     "paraph_getTransactions": 5,
     "paraph_produceBlock": 20,
+    "paraph_reportFork": 2_500,
 }
 """What a call takes from its client's budget; those not named here take 1.
 Set by how long each may keep a node busy, roughly."""

@@ -6,17 +6,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from paraph.adapters.ethereum.logs import Criteria, read_criteria
+from paraph.adapters.ethereum.rpc import INVALID_PARAMS, LIMIT_EXCEEDED, NOT_FOUND, Method, RpcError
+from paraph.adapters.ethereum.shapes import log_json, placed_logs
 from paraph.adapters.index.port import LogQuery
-from paraph.core.encode import Json, JsonObject, as_list, as_object
-from paraph.core.ident import Address, Digest
+from paraph.core.encode import Json, JsonObject, as_object
+from paraph.core.ident import Digest
 from paraph.full_node.blocks import find_block
 from paraph.full_node.chain import Chain
 from paraph.full_node.index import Index
-from paraph.full_node.rpc import INVALID_PARAMS, LIMIT_EXCEEDED, NOT_FOUND, Method, RpcError
-from paraph.full_node.shapes import included, log_json, logs_json
+from paraph.full_node.shapes import included, placed_of
 from paraph.full_node.tables import StoredBlock
-from paraph.full_node.wire import Named, Tag, read_address, read_digest, read_tag
-from paraph.ledger.contract import Log
+from paraph.full_node.wire import READING, Named, Tag, read_digest, read_tag
 
 BLOCKS_MAX: Final = 10_000
 """Blocks in one search without the index: about a second of one core, in turns with others."""
@@ -24,24 +25,6 @@ RESULTS_MAX: Final = 10_000
 """Logs in one answer: some 6 MB."""
 TURN_S: Final = 0.005
 """How long work goes on before it lets others in: nobody notices five milliseconds."""
-ALTERNATIVES_MAX: Final = 1_000
-TOPICS_MAX: Final = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Criteria:
-    """Which logs: of these addresses, with these topics; None means any."""
-
-    addresses: frozenset[Address] | None
-    topics: tuple[frozenset[bytes] | None, ...]
-
-    def match(self, log: Log) -> bool:
-        """True when the log is asked for."""
-        if self.addresses is not None and log.address not in self.addresses:
-            return False
-        if len(self.topics) > len(log.topics):
-            return False
-        return all(wanted is None or topic in wanted for wanted, topic in zip(self.topics, log.topics, strict=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +75,7 @@ class Logs:
         shown: list[Json] = []
         turn = Turn()
         for row in found:
-            shown.append(log_json(row))
+            shown.append(log_json(placed_of(row)))
             await turn.share()
         return shown
 
@@ -136,9 +119,9 @@ def matching(block: StoredBlock, criteria: Criteria) -> Iterator[JsonObject]:
     if not any(criteria.match(log) for result in block.results for log in result.logs):
         return
     for each in included(block):
-        for log, shown in zip(each.result.logs, logs_json(each), strict=True):
-            if criteria.match(log):
-                yield shown
+        for placed in placed_logs(each):
+            if criteria.match(placed.log):
+                yield log_json(placed)
 
 
 def range_of(chain: Chain, asked: Search) -> tuple[int, int]:
@@ -170,28 +153,8 @@ def read_search(value: Json, what: str) -> Search:
     if block is not None and (first is not None or last is not None):
         raise RpcError(INVALID_PARAMS, f"{what}: give either blockHash or fromBlock and toBlock")
     return Search(
-        Criteria(_addresses(found.get("address"), what), _topics(found.get("topics"), what)),
+        read_criteria(found, what, READING),
         None if block is None else read_digest(block, f"{what}.blockHash"),
         Named.HEAD if first is None else read_tag(first, f"{what}.fromBlock"),
         Named.HEAD if last is None else read_tag(last, f"{what}.toBlock"),
     )
-
-
-def _addresses(value: Json, what: str) -> frozenset[Address] | None:
-    if value is None or value == []:
-        return None
-    listed = [value] if isinstance(value, str) else as_list(value, f"{what}.address", items_max=ALTERNATIVES_MAX)
-    return frozenset(read_address(each, f"{what}.address") for each in listed)
-
-
-def _topics(value: Json, what: str) -> tuple[frozenset[bytes] | None, ...]:
-    listed = () if value is None else as_list(value, f"{what}.topics", items_max=TOPICS_MAX)
-    return tuple(_topic(each, f"{what}.topics") for each in listed)
-
-
-def _topic(value: Json, what: str) -> frozenset[bytes] | None:
-    if value is None or value == []:
-        return None
-    listed = [value] if isinstance(value, str) else as_list(value, what, items_max=ALTERNATIVES_MAX)
-    # An alternative that is null makes the whole position free.
-    return None if None in listed else frozenset(read_digest(each, what) for each in listed)

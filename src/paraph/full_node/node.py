@@ -10,6 +10,7 @@ from typing import Final
 
 import structlog
 
+from paraph.adapters.ethereum.rpc import Group
 from paraph.adapters.http.server import HttpServer
 from paraph.adapters.index.open import open_postgres, open_sqlite
 from paraph.adapters.store.lmdb import LmdbStore
@@ -29,7 +30,6 @@ from paraph.full_node.index import Index
 from paraph.full_node.lock import Lock
 from paraph.full_node.metrics import Metrics
 from paraph.full_node.production import Production
-from paraph.full_node.rpc import Group
 from paraph.full_node.solo import SoloApplication
 from paraph.full_node.subscriptions import Subscriptions
 from paraph.full_node.tables import StoredBlock

@@ -8,6 +8,7 @@ from typing import Final
 import structlog
 
 from paraph.adapters.solo.engine import Solo
+from paraph.core.encode import JsonObject
 from paraph.core.errors import Rejected, Unavailable
 from paraph.core.ident import Digest
 from paraph.flows.mempool import Mempool
@@ -58,6 +59,14 @@ class Production:
     async def light_block(self, height: int) -> LightBlock:
         """See `Seals.light_block`: there is none."""
         raise Rejected("light.none", f"one producer signs this network; no validators voted for block {height}")
+
+    async def decided(self, height: int) -> LightBlock:
+        """See `Court.decided`: there is none."""
+        return await self.light_block(height)
+
+    async def accuse(self, evidence: JsonObject) -> Digest:  # noqa: ARG002  the engine's signature
+        """See `Court.accuse`: nobody can be accused."""
+        raise Rejected("light.none", "one producer signs this network; there are no validators to accuse")
 
     async def run(self) -> None:
         """Make blocks until cancelled or until one fails."""

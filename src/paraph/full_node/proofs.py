@@ -3,6 +3,9 @@
 from collections.abc import Iterator
 from typing import Any, Final, Protocol
 
+from paraph.adapters.ethereum.rpc import Method
+from paraph.adapters.ethereum.shapes import Included
+from paraph.adapters.ethereum.wire import quantity
 from paraph.core import abi, rlp
 from paraph.core.encode import Json, JsonObject, as_list
 from paraph.core.errors import Malformed, must
@@ -11,9 +14,8 @@ from paraph.core.merkle import inclusion_proof, root
 from paraph.full_node.blocks import find_block
 from paraph.full_node.chain import Chain
 from paraph.full_node.production import Production
-from paraph.full_node.rpc import Method
-from paraph.full_node.shapes import Included, included
-from paraph.full_node.wire import quantity, read_address, read_count, read_data, read_digest
+from paraph.full_node.shapes import included
+from paraph.full_node.wire import read_address, read_count, read_data, read_digest
 from paraph.ledger.rooms.settlement.calls import CONTRACT
 from paraph.ledger.rooms.settlement.keys import BATCHES, SETTLED
 from paraph.ledger.rooms.settlement.rules import BATCH_SETTLED, REFUSED, SETTLED_EVENT

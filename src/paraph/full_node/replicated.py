@@ -30,12 +30,12 @@ from paraph.full_node.forms import Forms
 from paraph.full_node.proofs import KEY_BYTES_MAX
 from paraph.full_node.snapshots import Snapshots
 from paraph.full_node.tables import SKIPPED
-from paraph.ledger.block import BASE_FEE, LATER, Result
+from paraph.ledger.block import BASE_FEE, LATER, Applied, Result
 from paraph.ledger.genesis import Genesis
 from paraph.ledger.rooms.bonds import rules as bonds
 from paraph.ledger.rooms.bonds.types import Fault
 from paraph.ledger.rooms.params import rules as params
-from paraph.ledger.rooms.params.types import GAS_LIMIT
+from paraph.ledger.rooms.params.types import GAS_LIMIT, UNBOND_DELAY_S
 from paraph.ledger.state import State
 from paraph.ledger.tx import SignedTx, check_form
 
@@ -43,6 +43,8 @@ LARGE_BYTES: Final = 8 * 1024
 """A transaction larger than this is a settlement of many receipts, or nothing."""
 REFUSED: Final = 1
 """The code of a transaction that is not taken or failed; the sentence says why."""
+EVIDENCE_S_MIN: Final = 60
+"""The shortest time in which misbehaviour can be proved, on networks for tests whose bonds come back at once."""
 CODES: Final = {1: 0, 0: 1, SKIPPED: 2}
 """A result's status as the engine's code: 0 is success there."""
 
@@ -124,6 +126,7 @@ class Replicated:
             tuple(Power(change.key, change.power) for change in applied.powers),
             outcome.header.state_root,
             applied.version,
+            self._evidence_age(applied),
         )
 
     def commit(self) -> int:
@@ -241,6 +244,13 @@ class Replicated:
 
     # --- both ways ---
 
+    def _evidence_age(self, applied: Applied) -> int | None:
+        """The new age up to which misbehaviour can be proved, where this block changes it."""
+        changed, read = applied.changes, self.chain.read
+        before = evidence_s_max(State(read))
+        after = evidence_s_max(State(lambda key: changed[key] if key in changed else read(key)))
+        return None if after == before else after
+
     def _can_pay(self, signed: SignedTx) -> bool:
         try:
             self.chain.check(signed)
@@ -262,6 +272,11 @@ PROOF_TYPE: Final = "paraph:smt"
 def app_state(genesis: Genesis) -> JsonObject:
     """What the engine's genesis carries for us: the digest of our own."""
     return {"paraph_genesis": to_hex(genesis.digest())}
+
+
+def evidence_s_max(state: State) -> int:
+    """For how long misbehaviour can be proved: as long as bonds can be slashed for it. The engine wants some time."""
+    return max(params.get(state, UNBOND_DELAY_S), EVIDENCE_S_MIN)
 
 
 def first_powers(genesis: Genesis) -> tuple[Power, ...]:

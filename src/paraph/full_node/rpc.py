@@ -1,33 +1,10 @@
-"""JSON-RPC 2.0: from a body of bytes to a body of bytes, whatever the bytes are.
+"""The terms on which a full node answers JSON-RPC: strangers ask, and some of them mean it ill."""
 
-It knows nothing of Ethereum: methods come in a table. Error numbers are those of the JSON-RPC 2.0 specification and of
-EIP-1474; every error of ours keeps its stable code in `data`.
-"""
+from dataclasses import replace
+from typing import Final
 
-import asyncio
-import json
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from enum import Enum
-from typing import Final, TypeAlias
-
-import structlog
-
-from paraph.core.encode import Json, JsonObject, decode
+from paraph.adapters.ethereum import rpc
 from paraph.core.errors import Malformed, ParaphError, Rejected, Unavailable
-from paraph.core.limits import JSON_INTEGER_MAX
-
-PARSE_ERROR: Final = -32700
-INVALID_REQUEST: Final = -32600
-METHOD_NOT_FOUND: Final = -32601
-INVALID_PARAMS: Final = -32602
-INTERNAL_ERROR: Final = -32603
-INVALID_INPUT: Final = -32000
-NOT_FOUND: Final = -32001
-UNAVAILABLE: Final = -32002
-REFUSED: Final = -32003
-LIMIT_EXCEEDED: Final = -32005
-REVERTED: Final = 3
 
 BODY_BYTES_MAX: Final = 5 * 1024 * 1024
 """One request: two of the largest transactions in hex; as much as geth takes."""
@@ -36,198 +13,33 @@ BATCH_MAX: Final = 100
 ANSWER_BYTES_MAX: Final = 25 * 1024 * 1024
 """Answers to one batch together: what geth allows."""
 
-UNKNOWN: Final = "unknown"
 
-Reader: TypeAlias = Callable[[Json, str], object]
-
-_log = structlog.get_logger()
-
-
-class RpcError(Exception):
-    """An error with its JSON-RPC number, the words that clients look for, and data."""
-
-    def __init__(self, number: int, message: str, data: Json = None) -> None:
-        super().__init__(message)
-        self.number: Final = number
-        self.message: Final = message
-        self.data: Final = data
-
-
-class Group(Enum):
-    """What a method is for, by which a node decides whom it lets use it."""
-
-    READ = "read"
-    SUBMIT = "submit"
-    """Takes what others signed."""
-    OPERATE = "operate"
-    """Acts on the node itself: for its operator."""
-
-
-@dataclass(frozen=True, slots=True)
-class Method:
-    """One method.
-
-    Args:
-        run: called with one value a reader; None for an optional one that was left out or null.
-        readers: how each parameter is read.
-        required: how many of the parameters must be there.
-        group: what it is for.
-    """
-
-    run: "Callable[..., Json | Awaitable[Json]]"
-    readers: tuple[Reader, ...] = ()
-    required: int = 0
-    group: Group = Group.READ
-
-
-Methods: TypeAlias = Mapping[str, Method]
-
-
-Around: TypeAlias = Callable[[str, Callable[[], Awaitable[Json]]], Awaitable[Json]]
-"""Runs a call of a method: for who limits, times or counts them. Of a method that is not in the table, and of what is
-no call at all, the name given is `UNKNOWN`: a stranger's words never become the name of anything."""
-
-
-def _just_run(_name: str, call: Callable[[], Awaitable[Json]]) -> Awaitable[Json]:
-    return call()
-
-
-async def answer(methods: Methods, body: bytes, around: Around = _just_run, batch_max: int = BATCH_MAX) -> bytes:
-    """Answer one body: a call or a batch. Empty when nothing in it wants an answer. Never raises.
-
-    Args:
-        methods: the table.
-        body: from a stranger.
-        around: runs each call.
-        batch_max: calls in one batch.
-    """
-    try:
-        asked = decode(body, bytes_max=BODY_BYTES_MAX)
-    except Malformed as error:
-        return failure(None, RpcError(PARSE_ERROR, f"parse error: {error.message}", _told(error)))
-    if not isinstance(asked, list):
-        return await _one(methods, asked, around)
-    if not 0 < len(asked) <= batch_max:
-        return failure(None, RpcError(INVALID_REQUEST, f"invalid request: a batch holds 1 to {batch_max} calls"))
-    answers: list[bytes] = []
-    room = ANSWER_BYTES_MAX
-    for each in asked:
-        found = await _one(methods, each, around)
-        if len(found) > room:
-            found = failure(_id_of(each), RpcError(LIMIT_EXCEEDED, "response too large: ask for less in one batch"))
-        room -= len(found)
-        if found:
-            answers.append(found)
-        await asyncio.sleep(0)  # others are served between the calls of a batch
-    return b"[" + b",".join(answers) + b"]" if answers else b""
-
-
-async def _one(methods: Methods, asked: Json, around: Around) -> bytes:
-    name = asked.get("method") if isinstance(asked, dict) else None
-    try:
-        known = name if isinstance(name, str) and name in methods else UNKNOWN
-        result = await around(known, lambda: _run(methods, asked))
-    except RpcError as error:
-        quiet = isinstance(asked, dict) and "id" not in asked and error.number != INVALID_REQUEST
-        return b"" if quiet else failure(_id_of(asked), error)
-    if isinstance(asked, dict) and "id" not in asked:
-        return b""
-    return encoded({"jsonrpc": "2.0", "id": _id_of(asked), "result": result})
-
-
-def _call_of(asked: Json) -> tuple[str, list[Json]]:
-    if not isinstance(asked, dict) or asked.get("jsonrpc") != "2.0":
-        raise RpcError(INVALID_REQUEST, 'invalid request: not an object with "jsonrpc": "2.0"')
-    name, params, key = asked.get("method"), asked.get("params"), asked.get("id")
-    if not isinstance(name, str):
-        raise RpcError(INVALID_REQUEST, "invalid request: method must be a string")
-    if isinstance(key, bool | list | dict):
-        raise RpcError(INVALID_REQUEST, "invalid request: id must be a string, a number or null")
-    if params is None:
-        return name, []
-    if isinstance(params, dict):
-        raise RpcError(INVALID_PARAMS, "invalid params: parameters go by position, in an array")
-    if not isinstance(params, list):
-        raise RpcError(INVALID_REQUEST, "invalid request: params must be an array")
-    return name, params
-
-
-async def _run(methods: Methods, asked: Json) -> Json:
-    name, params = _call_of(asked)
-    method = methods.get(name)
-    if method is None:
-        raise RpcError(METHOD_NOT_FOUND, f"the method {name[:80]} does not exist/is not available")
-    values = _read(method, params)
-    try:
-        result = method.run(*values)
-        return await result if isinstance(result, Awaitable) else result
-    except RpcError:
-        raise
-    except ParaphError as error:
-        raise RpcError(_number(error), error.message, _told(error)) from error
-    except Exception as error:
-        # The fault is ours. The caller hears that much and no more; what it was goes to the log.
-        _log.exception("rpc.internal", method=name)
-        raise RpcError(INTERNAL_ERROR, "internal error") from error
-
-
-def _read(method: Method, params: list[Json]) -> list[object]:
-    if len(params) > len(method.readers):
-        raise RpcError(INVALID_PARAMS, f"too many arguments, want at most {len(method.readers)}")
-    values: list[object] = []
-    for index, reader in enumerate(method.readers):
-        given = params[index] if index < len(params) else None
-        if given is None:
-            if index < method.required:
-                raise RpcError(INVALID_PARAMS, f"missing value for required argument {index}")
-            values.append(None)
-            continue
-        try:
-            values.append(reader(given, f"argument {index}"))
-        except Malformed as error:
-            raise RpcError(INVALID_PARAMS, f"invalid argument {index}: {error.message}", _told(error)) from error
-    return values
+async def answer(
+    methods: rpc.Methods, body: bytes, around: rpc.Around = rpc.just_run, batch_max: int = BATCH_MAX
+) -> bytes:
+    """Answer one body on a full node's terms, with at most `batch_max` calls in a batch. See `rpc.answer`."""
+    return await rpc.answer(methods, replace(TERMS, batch_max=batch_max), body, around)
 
 
 def _number(error: ParaphError) -> int:
     match error:
         case Malformed():
-            return INVALID_PARAMS
+            return rpc.INVALID_PARAMS
         case Rejected():
-            return INVALID_INPUT
+            return rpc.INVALID_INPUT
         case Unavailable():
-            return UNAVAILABLE
+            return rpc.UNAVAILABLE
         case _:
-            return INTERNAL_ERROR
+            return rpc.INTERNAL_ERROR
 
 
-def _told(error: ParaphError) -> JsonObject:
-    """Our error as `data`: numbers that JavaScript would round go as text."""
-    facts: dict[str, Json] = {
-        name: fact if isinstance(fact, int) and abs(fact) <= JSON_INTEGER_MAX else str(fact)
-        for name, fact in error.facts.items()
-    }
-    return {"code": error.code, "message": error.message, "facts": facts}
-
-
-def refusal(number: int, message: str, error: ParaphError) -> RpcError:
-    """An error of ours in the words that clients look for; our own stay in `data`."""
-    return RpcError(number, message, _told(error))
-
-
-def _id_of(asked: Json) -> Json:
-    key = asked.get("id") if isinstance(asked, dict) else None
-    return key if isinstance(key, str | int | float) and not isinstance(key, bool) else None
-
-
-def failure(key: Json, error: RpcError) -> bytes:
-    """The answer to a call that failed."""
-    told: dict[str, Json] = {"code": error.number, "message": error.message}
-    if error.data is not None:
-        told["data"] = error.data
-    return encoded({"jsonrpc": "2.0", "id": key, "error": told})
-
-
-def encoded(value: JsonObject) -> bytes:
-    """A JSON object as it goes out."""
-    return json.dumps(value, separators=(",", ":")).encode()
+TERMS: Final = rpc.Terms(
+    body_bytes_max=BODY_BYTES_MAX,
+    batch_max=BATCH_MAX,
+    answers_bytes_max=ANSWER_BYTES_MAX,
+    fact_chars_max=None,
+    missing=lambda _name: "does not exist/is not available",
+    number=_number,
+    no_params=(rpc.INVALID_REQUEST, "invalid request: params must be an array"),
+    fault="rpc.internal",
+)

@@ -7,11 +7,11 @@ front; our own code and numbers are in the error's data.
 from collections.abc import Callable
 from typing import Final
 
+from paraph.adapters.ethereum.rpc import INVALID_INPUT, REFUSED, UNAVAILABLE, Group, Method, RpcError, refusal
 from paraph.core.encode import Json
 from paraph.core.errors import Malformed, ParaphError, Rejected, Unavailable
 from paraph.core.ident import Digest, to_hex
 from paraph.full_node.engine import Engine
-from paraph.full_node.rpc import INVALID_INPUT, REFUSED, UNAVAILABLE, Group, Method, RpcError, refusal
 from paraph.full_node.wire import read_data
 
 WORDS: Final = {

@@ -15,15 +15,18 @@ from typing import Final, TypeAlias, assert_never
 
 import structlog
 
+from paraph.adapters.ethereum.logs import Criteria
+from paraph.adapters.ethereum.rpc import INVALID_PARAMS, LIMIT_EXCEEDED, Method, RpcError
+from paraph.adapters.ethereum.shapes import header_json, log_json, placed_logs
+from paraph.adapters.ethereum.wire import quantity, read_quantity
 from paraph.adapters.system import random_bytes
 from paraph.core.encode import Json, JsonObject
 from paraph.core.ident import Digest, to_hex
 from paraph.full_node.limits import Limits
-from paraph.full_node.logs import Criteria, Turn, read_search
-from paraph.full_node.rpc import INVALID_PARAMS, LIMIT_EXCEEDED, Method, RpcError
-from paraph.full_node.shapes import header_json, included, log_json, log_rows
+from paraph.full_node.logs import Turn, read_search
+from paraph.full_node.shapes import included
 from paraph.full_node.tables import StoredBlock
-from paraph.full_node.wire import Named, quantity, read_quantity
+from paraph.full_node.wire import Named
 from paraph.ledger.contract import Log
 
 EVENTS_MAX: Final = 1_000
@@ -249,11 +252,7 @@ class Connection:
 
 
 def _logs(block: StoredBlock) -> list[tuple[Log, bytes]]:
-    return [
-        (log, _json(log_json(row)))
-        for each in included(block)
-        for log, row in zip(each.result.logs, log_rows(each), strict=True)
-    ]
+    return [(placed.log, _json(log_json(placed))) for each in included(block) for placed in placed_logs(each)]
 
 
 def _notification(key: int, result: bytes) -> bytes:

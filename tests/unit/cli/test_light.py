@@ -1,18 +1,22 @@
 """`paraph light` and `paraph network`: what is said of anchors, and what is refused before anything is done."""
 
 import json
+import threading
 import time
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 from click.testing import CliRunner, Result
-from tests.support.comet import anchor
+from tests.support.comet import FOUR, anchor, header, sealed
 from tests.support_ledger.world import genesis
 
 from paraph.cli.light import read_listen
 from paraph.cli.program import paraph
+from paraph.proofs.light.conflict import Fork
 from paraph.sdk.network import Network, save_network
 
 PERIOD_S = 14 * 86_400
@@ -116,3 +120,75 @@ def test_listen_elsewhere(text: str) -> None:
     """No other address is: what is verified could be changed on its way there."""
     with pytest.raises(click.UsageError, match="--listen"):
         read_listen(text)
+
+
+# --- reports -----------------------------------------------------------------------------------------------------
+
+TRUTH = sealed(header(9, FOUR), FOUR)
+FORK = Fork(TRUTH, sealed(header(9, FOUR, data_hash=TRUTH.header.app_hash), FOUR), None, None, ())
+
+
+def kept(folder: Path, evidence: object) -> str:
+    """A file as a light client writes it."""
+    place = folder / "fork.json"
+    place.write_text(json.dumps({"code": "light.fork", "said": "two blocks", "evidence": evidence}))
+    return str(place)
+
+
+def test_report_that_reaches_nobody(folder: Path) -> None:
+    """Without an address the network file's node and witnesses are told; when none takes it, that is an error."""
+    pinned(folder, 3600, ("http://127.0.0.1:2",))
+
+    found = said("report-fork", kept(folder, FORK.as_json()))
+    named = said("report-fork", kept(folder, FORK.as_json()), "--rpc", "http://127.0.0.1:3", "--json")
+
+    assert found.exit_code == named.exit_code == 1
+    assert "0 of 2 nodes took the evidence" in found.stderr
+    assert "http://127.0.0.1:2" in found.stderr
+    error = json.loads(named.stderr)["error"]
+    assert error["code"] == "fork.not_taken"
+    assert "0 of 1 nodes" in error["message"]
+
+
+def test_report_of_something_else(folder: Path) -> None:
+    """A file that is no evidence of a fork is refused before anybody is asked."""
+    pinned(folder, 3600)
+    (folder / "none.json").write_text("{}")
+
+    found = [said("report-fork", kept(folder, {"first": 1})), said("report-fork", str(folder / "none.json"))]
+
+    assert [each.exit_code for each in found] == [2, 2]
+    assert all("[json.shape]" in each.stderr for each in found)
+
+
+def test_report_that_is_taken(folder: Path) -> None:
+    """Each node told stands in a line with what became of it; one that takes it is enough."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            heard.append(asked)
+            answer = {"jsonrpc": "2.0", "id": 1, "result": {"height": 9, "evidence": [{}, {}]}}
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(answer).encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    heard: list[object] = []
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        words = ("report-fork", kept(folder, FORK.as_json()), "--rpc", url, "--rpc", "http://127.0.0.1:1")
+        try:
+            found, as_json = said(*words), said(*words, "--json")
+        finally:
+            server.shutdown()
+
+    first, second = found.stdout.splitlines()
+    assert first == f"✓ {url}: consensus has it, in 2 pieces"
+    assert second.startswith("✗ http://127.0.0.1:1: ")
+    assert [each["taken"] for each in json.loads(as_json.stdout)] == [True, False]
+    asked: Any = heard[0]
+    assert (asked["method"], asked["params"]) == ("paraph_reportFork", [FORK.as_json()])

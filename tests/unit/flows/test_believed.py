@@ -91,6 +91,9 @@ class Servers:
             case Rpc("paraph_getProof", (keys,), 0):
                 self.asked.append(("proof", 0))
                 return self.proof(keys)  # type: ignore[arg-type]
+            case Rpc("paraph_reportFork", (_,), server):
+                self.asked.append(("report", server))
+                raise Rejected("rpc.error", "nobody can be slashed for this on this chain")
             case _:
                 raise AssertionError(f"nobody answers {effect}")
 
@@ -258,12 +261,15 @@ def test_witness_a_block_behind() -> None:
 
 
 def test_witness_of_a_fork() -> None:
-    """A witness with another block signed by the same validators stops the read, with the evidence."""
+    """A witness with another block signed by the same validators stops the read; all are told of the evidence."""
     other = chain([FOUR] * 5, root=sha256(b"another state"))
+    servers = Servers(SAME, SAME, other)
 
-    error = refused(Servers(SAME, SAME, other))
+    error = refused(servers)
 
     assert error.code == "light.fork"
+    assert "0 of 3 nodes took the evidence" in error.message
+    assert servers.asked[-3:] == [("report", server) for server in range(3)]
     assert (error.facts["height"], error.facts["witness"]) == (5, 2)
     fork = error.facts["fork"]
     assert isinstance(fork, Fork)

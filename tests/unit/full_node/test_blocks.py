@@ -6,10 +6,10 @@ import pytest
 from tests.support_ledger.world import ALICE, BOB, CAROL, CHAIN_ID, START_S
 from tests.unit.full_node.world import GWEI, PRODUCER, Desk, calling, native, text, transfer
 
+from paraph.adapters.ethereum.shapes import KEPT_BYTES_MAX
 from paraph.core.amount import Wei
 from paraph.core.digest import keccak256
 from paraph.core.ident import to_hex
-from paraph.full_node.shapes import KEPT_BYTES_MAX
 from paraph.ledger.tx import Tx
 
 REVERTING = calling(1, "Opg", "transferFrom", BOB.address, CAROL.address, 5)

@@ -6,8 +6,8 @@ import pytest
 from tests.support_ledger.world import ALICE, BOB, CAROL, call, person
 from tests.unit.full_node.world import GWEI, Desk, calling, native, text, transfer
 
+from paraph.adapters.ethereum import rpc
 from paraph.core.keys import checksummed
-from paraph.full_node import rpc
 from paraph.ledger.versions import CONTRACTS
 
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from tests.support.full_node import Doorstep, doorstep
 from tests.unit.full_node.world import Desk, genesis, transfer
 
-from paraph.full_node import rpc
+from paraph.adapters.ethereum import rpc
+from paraph.adapters.ethereum.rpc import Group, Method
 from paraph.full_node.door import CONTENT_TYPES, PUBLIC, DoorConfig
 from paraph.full_node.limits import Limits
-from paraph.full_node.rpc import Group, Method
 
 CALL = {"jsonrpc": "2.0", "id": 1, "method": "eth_chainId"}
 

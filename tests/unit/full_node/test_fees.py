@@ -6,7 +6,7 @@ import pytest
 from tests.support_ledger.world import ALICE, BOB, CAROL
 from tests.unit.full_node.world import GWEI, Desk, transfer
 
-from paraph.full_node import rpc
+from paraph.adapters.ethereum import rpc
 
 
 @pytest.fixture

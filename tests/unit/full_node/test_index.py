@@ -11,10 +11,11 @@ from tests.support.full_node import Doorstep, doorstep, sqlite_in
 from tests.support_ledger.world import ALICE, BOB, CAROL, OWNER
 from tests.unit.full_node.world import Desk, calling, native, text, transfer
 
+from paraph.adapters.ethereum import rpc
 from paraph.adapters.index.port import EventIndex, LogQuery
 from paraph.core.errors import Unavailable
 from paraph.full_node import index as index_module
-from paraph.full_node import logs, rpc
+from paraph.full_node import logs
 from paraph.full_node.index import Index
 from paraph.full_node.shapes import block_rows
 

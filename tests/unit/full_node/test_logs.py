@@ -7,8 +7,9 @@ from tests.support_ledger.world import ALICE, BOB, CAROL
 from tests.unit.full_node import world
 from tests.unit.full_node.world import Desk, calling, native, text, transfer
 
+from paraph.adapters.ethereum import rpc
 from paraph.core.ident import to_hex
-from paraph.full_node import filters, logs, rpc
+from paraph.full_node import filters, logs
 from paraph.ledger.rooms.accounts.rules import APPROVAL, TRANSFER
 
 TRANSFERRED, APPROVED = to_hex(TRANSFER.topic), to_hex(APPROVAL.topic)

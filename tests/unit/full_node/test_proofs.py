@@ -21,10 +21,10 @@ from tests.support_ledger.world import (
 )
 from tests.unit.full_node.world import PRODUCER, Desk, calling, genesis, text, transfer
 
+from paraph.adapters.ethereum import rpc
 from paraph.core.ident import digest_from_hex, from_hex, to_hex
 from paraph.core.merkle import root_from_inclusion
 from paraph.core.smt import proof_from_json, proves
-from paraph.full_node import rpc
 from paraph.full_node.proofs import KEY_BYTES_MAX, KEYS_MAX
 from paraph.ledger.genesis import decode_genesis
 from paraph.proofs.header import header_from_json

@@ -12,6 +12,7 @@ from tests.support_ledger.world import (
     BOB,
     CAROL,
     CHAIN_ID,
+    GOVERNOR,
     OPERATOR,
     START_S,
     call,
@@ -28,9 +29,10 @@ from paraph.core.encode import canonical, decode
 from paraph.core.errors import Malformed, Rejected
 from paraph.core.keys import PrivateKey
 from paraph.core.smt import proof_from_json, proves
-from paraph.full_node.replicated import app_state, first_powers
+from paraph.full_node.replicated import app_state, evidence_s_max, first_powers
 from paraph.ledger.rooms.accounts.keys import BALANCES
 from paraph.ledger.rooms.bonds.rules import consensus_address
+from paraph.ledger.state import State
 from paraph.ledger.tx import Tx
 from paraph.ledger.versions import BY_NAME
 
@@ -204,3 +206,26 @@ def test_a_genesis_has_producers_or_validators() -> None:
         replace(network(), producers=genesis().producers).state()
 
     assert caught.value.code == "genesis.producers"
+
+
+def setting(nonce: int, name: str, value: int) -> bytes:
+    """A transaction by which the governor sets a parameter."""
+    to, data = BY_NAME["Params"].address, call("Params", "set", name, value)
+    return Tx(2, CHAIN_ID, nonce, 1, 20 * GWEI, 200_000, to, Wei(0), data).sign(GOVERNOR)
+
+
+def test_evidence_lasts_as_long_as_bonds_stay(node: Replica) -> None:
+    """The engine is told in the block that raises the time that bonds stay, however often it asks; in no other."""
+    told = []
+    for raw in ((), (setting(0, "unbond_delay_s", 61),), (setting(1, "stakers_bps", 1),)):
+        block = block_of(node, *raw)
+        told.append([node.application.finalize(block).evidence_s_max for _ in range(2)])
+        node.application.commit()
+
+    assert told == [[None, None], [61, 61], [None, None]]
+
+
+def test_evidence_lasts_a_minute_at_least() -> None:
+    """Where bonds come back at once the engine still keeps evidence, since it must keep some."""
+    assert evidence_s_max(State(replace(network(), parameters={"unbond_delay_s": 0}).state().get)) == 60
+    assert evidence_s_max(State(replace(network(), parameters={"unbond_delay_s": 61}).state().get)) == 61

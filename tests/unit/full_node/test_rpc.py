@@ -1,4 +1,4 @@
-"""JSON-RPC 2.0: exact error numbers, batches, notifications, and garbage of every kind."""
+"""A full node's JSON-RPC: the numbers, words and bounds of its door, and garbage of every kind."""
 
 import asyncio
 import json
@@ -10,142 +10,94 @@ from hypothesis import strategies as st
 from tests.support_ledger.world import ALICE
 from tests.unit.full_node.world import Asker, Desk, native, text, transfer
 
-from paraph.core.errors import Unavailable
-from paraph.full_node import rpc
-from paraph.full_node.rpc import BATCH_MAX, Method, answer
+from paraph.adapters.ethereum import rpc
+from paraph.adapters.ethereum.rpc import Method
+from paraph.core.errors import Malformed, ParaphError, Rejected, Unavailable, Unverified
+from paraph.core.limits import TX_BYTES_MAX
+from paraph.full_node.rpc import ANSWER_BYTES_MAX, BATCH_MAX, BODY_BYTES_MAX, answer
+from paraph.full_node.wire import read_call, read_count, read_data, read_tag
 
 
-def echo(value: object) -> Any:
-    return value
-
-
-def read_text(value: object, _what: str) -> object:
-    return value
-
-
-async def late(value: object) -> Any:
-    return value
-
-
-def fail() -> Any:
-    raise ZeroDivisionError
-
-
-def away() -> Any:
-    raise Unavailable("test.away", "not now", size=2**60)
-
-
-TABLE = {
-    "echo": Method(echo, (read_text,), 1),
-    "late": Method(late, (read_text,)),
-    "fail": Method(fail),
-    "away": Method(away),
-}
-
-
-@pytest.fixture
-def asker() -> Asker:
-    return Asker(lambda body: asyncio.run(answer(TABLE, body)))
+def asking(**table: Any) -> Asker:
+    methods = {name: Method(run) for name, run in table.items()}
+    return Asker(lambda body: asyncio.run(answer(methods, body)))
 
 
 def call(**members: Any) -> dict[str, Any]:
-    return {"jsonrpc": "2.0", "id": 1, "method": "echo", "params": [5]} | members
-
-
-@pytest.mark.parametrize("key", ["a", "", 0, -3, 7, 1.5, None])
-def test_id_comes_back(asker: Asker, key: object) -> None:
-    """An answer carries the id of its call, text or number."""
-    assert asker.body(call(id=key)) == {"jsonrpc": "2.0", "id": key, "result": 5}
-
-
-def test_late_result_is_awaited(asker: Asker) -> None:
-    """A method may take its time."""
-    assert asker.body(call(method="late"))["result"] == 5
+    return {"jsonrpc": "2.0", "id": 1, "method": "five", "params": []} | members
 
 
 @pytest.mark.parametrize(
-    ("body", "number"),
+    ("error", "number"),
     [
-        (b"", -32700),
-        (b"{", -32700),
-        (b"\xff\xfe", -32700),
-        (b'{"jsonrpc":"2.0","jsonrpc":"2.0"}', -32700),
-        (b'{"jsonrpc":"2.0","id":1,"method":"echo","params":[NaN]}', -32700),
-        (b'{"jsonrpc":"2.0","id":99999999999999999999,"method":"echo","params":[1]}', -32700),
-        (b"[" * 40 + b"]" * 40, -32700),
-        (b"null", -32600),
-        (b"[]", -32600),
-        (b"7", -32600),
-        (b'"echo"', -32600),
-        (b"{}", -32600),
-        (b'{"jsonrpc":"1.0","id":1,"method":"echo"}', -32600),
-        (b'{"jsonrpc":"2.0","id":1,"method":7}', -32600),
-        (b'{"jsonrpc":"2.0","id":1,"method":"echo","params":7}', -32600),
-        (b'{"jsonrpc":"2.0","id":{},"method":"echo","params":[1]}', -32600),
-        (b'{"jsonrpc":"2.0","id":true,"method":"echo","params":[1]}', -32600),
-        (b'{"jsonrpc":"2.0","id":1,"method":"nothing"}', -32601),
-        (b'{"jsonrpc":"2.0","id":1,"method":"echo"}', -32602),
-        (b'{"jsonrpc":"2.0","id":1,"method":"echo","params":[null]}', -32602),
-        (b'{"jsonrpc":"2.0","id":1,"method":"echo","params":[1,2]}', -32602),
-        (b'{"jsonrpc":"2.0","id":1,"method":"echo","params":{"value":1}}', -32602),
-        (b'{"jsonrpc":"2.0","id":1,"method":"fail"}', -32603),
+        (Malformed("test.form", "wrong"), -32602),
+        (Rejected("test.no", "no"), -32000),
+        (Unavailable("test.away", "not now"), -32002),
+        (Unverified((("test.claim", "unproved"),)), -32603),
+        (ParaphError("test.what", "what"), -32603),
     ],
 )
-def test_errors_have_their_numbers(asker: Asker, body: bytes, number: int) -> None:
-    """Each kind of bad call is answered with its number of the specification."""
-    found = json.loads(asker.post(body))
+def test_errors_of_each_branch(error: ParaphError, number: int) -> None:
+    """Each branch of errors has its number; one that a full node has no business with is internal."""
 
-    assert found["error"]["code"] == number
-    assert found["jsonrpc"] == "2.0"
-    assert found["id"] in (1, None)
+    def fail() -> Any:
+        raise error
 
+    found = asking(fail=fail).error("fail")
 
-def test_fault_of_ours_is_not_told(asker: Asker) -> None:
-    """Of a fault of ours the caller hears that it happened, and nothing of what it was."""
-    assert asker.error("fail") == {"code": -32603, "message": "internal error"}
+    assert (found["code"], found["message"], found["data"]["code"]) == (number, error.message, error.code)
 
 
-def test_our_code_is_in_the_data(asker: Asker) -> None:
-    """An error of ours keeps its stable code and its facts; a number beyond 2^53 goes as text."""
-    assert asker.error("away") == {
-        "code": rpc.UNAVAILABLE,
-        "message": "not now",
-        "data": {"code": "test.away", "message": "not now", "facts": {"size": str(2**60)}},
-    }
+def test_words_of_this_door() -> None:
+    """An unknown method and wrong parameters are refused in geth's words and numbers."""
+    asker = asking(five=lambda: 5)
+
+    assert asker.error("nothing") == {"code": -32601, "message": "the method nothing does not exist/is not available"}
+    assert asker.body(call(params=7))["error"]["code"] == -32600
+    assert asker.body(call(params={"value": 1}))["error"]["code"] == -32602
 
 
-def test_batch_is_answered_in_order_without_notifications(asker: Asker) -> None:
-    """A batch has one answer for each call with an id, bad ones included."""
-    notification = {"jsonrpc": "2.0", "method": "echo", "params": [1]}
+def test_batch_is_bounded() -> None:
+    """A batch of one more than the limit is refused whole; a node may set a lower one."""
+    asker = asking(five=lambda: 5)
+    two = Asker(lambda body: asyncio.run(answer({}, body, batch_max=2)))
 
-    found = asker.body([call(id=1), notification, 5, call(id=2, method="nothing"), call(id=3)])
-
-    assert [each["id"] for each in found] == [1, None, 2, 3]
-    assert [each.get("error", {}).get("code") for each in found] == [None, -32600, -32601, None]
-
-
-@pytest.mark.parametrize("asked", [call(), call(method="nothing"), call(method="fail")])
-def test_notification_has_no_answer(asker: Asker, asked: dict[str, Any]) -> None:
-    """A call without an id is not answered, whatever becomes of it."""
-    del asked["id"]
-
-    assert asker.post(json.dumps(asked).encode()) == b""
-    assert asker.post(json.dumps([asked, asked]).encode()) == b""
-
-
-def test_batch_is_bounded(asker: Asker) -> None:
-    """A batch of one more than the limit is refused whole."""
     assert len(asker.body([call()] * BATCH_MAX)) == BATCH_MAX
     assert asker.body([call()] * (BATCH_MAX + 1))["error"]["code"] == -32600
+    assert len(two.body([call()] * 2)) == 2
+    assert two.body([call()] * 3)["error"]["code"] == -32600
 
 
-def test_answers_of_a_batch_are_bounded(asker: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_body_is_bounded() -> None:
+    """A body of one byte more than the limit is not read."""
+    asker = asking(five=lambda: 5)
+    body = json.dumps(call()).encode().ljust(BODY_BYTES_MAX)
+
+    assert json.loads(asker.post(body))["result"] == 5
+    assert json.loads(asker.post(body + b" "))["error"]["code"] == -32700
+
+
+def test_answers_of_a_batch_are_bounded() -> None:
     """What no longer fits the answer to a batch is refused by itself."""
-    monkeypatch.setattr(rpc, "ANSWER_BYTES_MAX", 250)
+    asker = asking(five=lambda: 5, half=lambda: "x" * (ANSWER_BYTES_MAX // 2))
 
-    found = asker.body([call(id=1), call(id=2, params=["x" * 300]), call(id=3)])
+    found = asker.body([call(method="half"), call(method="half"), call()])
 
     assert [each.get("error", {}).get("code") for each in found] == [None, rpc.LIMIT_EXCEEDED, None]
+
+
+def test_bounds_of_parameters() -> None:
+    """An access list, a height and a count may be so large and no larger; data is bounded by the body alone."""
+    entry = {"address": text(ALICE), "storageKeys": []}
+
+    assert len(read_call({"accessList": [entry] * 10_000}, "it").access_list) == 10_000
+    assert len(read_data("0x" + "00" * (TX_BYTES_MAX + 1), "it")) == TX_BYTES_MAX + 1
+    for read in (read_tag, read_count):
+        assert read(hex(2**64 - 1), "it") == 2**64 - 1
+        with pytest.raises(Malformed):
+            read(hex(2**64), "it")
+    with pytest.raises(Malformed):
+        read_call({"accessList": [entry] * 10_001}, "it")
 
 
 # --- garbage -----------------------------------------------------------------------------------------------------

@@ -4,12 +4,12 @@ import pytest
 from tests.support_ledger.world import ALICE, BOB, CHAIN_ID, person
 from tests.unit.full_node.world import GWEI, Desk, transfer
 
+from paraph.adapters.ethereum import rpc
 from paraph.core import rlp
 from paraph.core.amount import Wei
 from paraph.core.digest import keccak256
 from paraph.core.ident import to_hex
 from paraph.flows import mempool
-from paraph.full_node import rpc
 from paraph.ledger.tx import Tx
 
 

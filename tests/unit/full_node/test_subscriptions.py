@@ -18,8 +18,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
+from paraph.adapters.ethereum import rpc
 from paraph.core.ident import to_hex
-from paraph.full_node import rpc, subscriptions
+from paraph.full_node import subscriptions
 from paraph.full_node.door import DoorConfig
 from paraph.full_node.limits import Limits
 from paraph.ledger.rooms.accounts.rules import TRANSFER

@@ -12,7 +12,8 @@ from paraph.adapters.fakes.store import MemoryStore
 from paraph.full_node import tables as module
 from paraph.full_node.tables import STATE, TREE, AtHand
 
-KEYS = st.sampled_from([bytes((number,)) for number in range(12)])
+ALL = [bytes((number,)) for number in range(12)]
+KEYS = st.sampled_from(ALL)
 VALUES = st.none() | st.binary(max_size=2)
 STEPS = st.lists(st.tuples(st.sampled_from(["put", "forget"]), KEYS, VALUES), max_size=80)
 
@@ -29,10 +30,10 @@ def test_at_hand_is_the_last_put_or_nothing(steps: list[tuple[str, bytes, Any]],
         else:
             at_hand.forget(key)
 
-        found = {key: at_hand.find(key) for key, _ in ((bytes((number,)), 0) for number in range(12))}
-        assert {key: each[0] for key, each in found.items() if each}.items() <= put.items()
-        assert list(put)[-1:] == [key for key in list(put)[-1:] if found[key]]
-        assert sum(each is not None for each in found.values()) <= 2 * rows_max
+        found = {each: at_hand.find(each) for each in ALL}
+        assert {each: value[0] for each, value in found.items() if value}.items() <= put.items()
+        assert found[key] == ((value,) if what == "put" else None)
+        assert sum(value is not None for value in found.values()) <= 2 * rows_max
 
 
 @pytest.mark.parametrize(("rows_max", "bytes_max"), [(1, 0), (2, 3), (7, 256), (50_000, 256)])

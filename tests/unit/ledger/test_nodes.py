@@ -8,7 +8,6 @@ from tests.support_ledger.world import (
     BOB,
     BOND,
     CHAIN_ID,
-    GOVERNOR,
     HOT,
     MODEL,
     OPERATOR,
@@ -195,9 +194,7 @@ def test_bond_stays_while_the_node_does() -> None:
 
 def test_no_bond_where_none_is_asked() -> None:
     """Where the least bond is zero a node joins with none, and leaves with none."""
-    world = World.new()
-    world.must(GOVERNOR, "Params", "set", "node_bond_min_wei", 0)
-    world.must(GOVERNOR, "Params", "set", "unbond_delay_s", 0)
+    world = World.new(parameters={"node_bond_min_wei": 0, "unbond_delay_s": 0})
     world.must(OPERATOR, "Nodes", "register", *node_arguments())
     world.must(OPERATOR, "Nodes", "deregister")
 

@@ -78,6 +78,25 @@ def test_unknown_name_is_shown_in_ascii() -> None:
     assert result.error.isascii()
 
 
+def test_what_clients_rely_on_only_grows() -> None:
+    """The time that bonds stay may be raised, and set to what it is; never lowered, whatever the bounds allow."""
+    world = World.new(parameters={"unbond_delay_s": 900})
+
+    below = [code(world.call(GOVERNOR, "Params", "set", "unbond_delay_s", value)) for value in (899, 0)]
+    world.must(GOVERNOR, "Params", "set", "unbond_delay_s", 900)
+    world.must(GOVERNOR, "Params", "set", "unbond_delay_s", 901)
+    back = code(world.call(GOVERNOR, "Params", "set", "unbond_delay_s", 900))
+
+    assert (*below, back) == ("params.lowered",) * 3
+    assert code(world.call(GOVERNOR, "Params", "set", "unbond_delay_s", 60 * 86_400 + 1)) == "params.bounds"
+    assert world.view("Params", "get", "unbond_delay_s") == 901
+
+
+def test_genesis_may_choose_any() -> None:
+    """Before anybody relies on it, the time that bonds stay may be below its default."""
+    assert World.new(parameters={"unbond_delay_s": 0}).view("Params", "get", "unbond_delay_s") == 0
+
+
 # --- upgrades ------------------------------------------------------------------------------------------------------
 
 

@@ -15,21 +15,24 @@ from starlette.testclient import TestClient
 from tests.support_ledger.world import ALICE, BOB, CAROL, CHAIN_ID, START_S
 from tests.unit.full_node.world import Asker, Desk, calling, native, text, transfer
 
+from paraph.adapters.ethereum import rpc
+from paraph.adapters.ethereum.rpc import INVALID_PARAMS, METHOD_NOT_FOUND
 from paraph.adapters.http.client import AsyncDriver, Means
 from paraph.core.amount import Wei
-from paraph.core.errors import ParaphError, Unavailable, Unverified
+from paraph.core.errors import Malformed, ParaphError, Unavailable, Unverified
 from paraph.core.ident import to_hex
+from paraph.core.limits import TX_BYTES_MAX
 from paraph.flows.effect import Effect, Rpc
 from paraph.flows.verified.follow import view
 from paraph.full_node.rpc import answer as node_answer
 from paraph.ledger.contract import REVERT
 from paraph.ledger.tx import Tx, check_form
 from paraph.sdk.light import light as light_module
-from paraph.sdk.light import rpc
 from paraph.sdk.light.light import Light
 from paraph.sdk.light.methods import LOGS_MAX, WHY_NOT, Table, why_not
-from paraph.sdk.light.rpc import INVALID_PARAMS, METHOD_NOT_FOUND, UNVERIFIED, answer
+from paraph.sdk.light.rpc import BATCH_MAX, BODY_BYTES_MAX, FACT_CHARS_MAX, UNVERIFIED, answer
 from paraph.sdk.light.server import app
+from paraph.sdk.light.wire import read_call
 from paraph.sdk.light.witnesses import REST_S, Patience
 
 Lie = Callable[[str, Any], Any]
@@ -509,6 +512,29 @@ def test_errors_of_each_branch(wallet: Wallet) -> None:
     assert failing(ParaphError("a.b", "what")) == rpc.INTERNAL_ERROR
 
 
+def test_bounds_of_this_door(wallet: Wallet) -> None:
+    """A body, a batch, a fact, data and an access list may be so large and no larger."""
+    entry, chain_id = {"address": text(BOB), "storageKeys": []}, {"jsonrpc": "2.0", "id": 1, "method": "eth_chainId"}
+    body = json.dumps(chain_id).encode().ljust(BODY_BYTES_MAX)
+
+    async def fail() -> Any:
+        raise Unavailable("a.b", "gone", what="x" * (FACT_CHARS_MAX + 1))
+
+    wallet.methods["fail"] = rpc.Method(fail)
+    facts = wallet.error("fail")["data"]["facts"]
+
+    assert "result" in json.loads(wallet.post(body))
+    assert json.loads(wallet.post(body + b" "))["error"]["code"] == rpc.PARSE_ERROR
+    assert len(wallet.body([chain_id] * BATCH_MAX)) == BATCH_MAX
+    assert wallet.body([chain_id] * (BATCH_MAX + 1))["error"]["code"] == rpc.INVALID_REQUEST
+    assert facts == {"what": "x" * FACT_CHARS_MAX}
+    assert "result" in wallet.ask("web3_sha3", "0x" + "00" * TX_BYTES_MAX)
+    assert wallet.error("web3_sha3", "0x" + "00" * (TX_BYTES_MAX + 1))["code"] == INVALID_PARAMS
+    assert len(read_call({"accessList": [entry] * 1_000}, "it").access_list) == 1_000
+    with pytest.raises(Malformed):
+        read_call({"accessList": [entry] * 1_001}, "it")
+
+
 WORDS = ["2.0", "eth_call", "latest", "0x", "0x0", "0x1", "0xzz", "0x" + "11" * 20, "0x" + "22" * 32]
 MEMBERS = ["jsonrpc", "id", "method", "params", "to", "from", "gas", "input", "accessList", "topics", "address",
            "blockHash", "fromBlock"]  # fmt: skip
@@ -589,9 +615,7 @@ def test_door_answers(wallet: Wallet) -> None:
     assert health.json()["time"] >= START_S
     assert door.get("/health", headers={"host": "evil.example"}).status_code == 403
     assert (
-        door.post(
-            "/", content=b"x" * (rpc.BODY_BYTES_MAX + 1), headers={"content-type": "application/json"}
-        ).status_code
+        door.post("/", content=b"x" * (BODY_BYTES_MAX + 1), headers={"content-type": "application/json"}).status_code
         == 413
     )
 

@@ -503,10 +503,30 @@ class Timestamp(_message.Message):
     def __init__(self, seconds: _Optional[int] = ..., nanos: _Optional[int] = ...) -> None: ...
 
 class ConsensusParams(_message.Message):
-    __slots__ = ("version",)
+    __slots__ = ("evidence", "version")
+    EVIDENCE_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
+    evidence: EvidenceParams
     version: VersionParams
-    def __init__(self, version: _Optional[_Union[VersionParams, _Mapping]] = ...) -> None: ...
+    def __init__(self, evidence: _Optional[_Union[EvidenceParams, _Mapping]] = ..., version: _Optional[_Union[VersionParams, _Mapping]] = ...) -> None: ...
+
+class EvidenceParams(_message.Message):
+    __slots__ = ("max_age_num_blocks", "max_age_duration", "max_bytes")
+    MAX_AGE_NUM_BLOCKS_FIELD_NUMBER: _ClassVar[int]
+    MAX_AGE_DURATION_FIELD_NUMBER: _ClassVar[int]
+    MAX_BYTES_FIELD_NUMBER: _ClassVar[int]
+    max_age_num_blocks: int
+    max_age_duration: Duration
+    max_bytes: int
+    def __init__(self, max_age_num_blocks: _Optional[int] = ..., max_age_duration: _Optional[_Union[Duration, _Mapping]] = ..., max_bytes: _Optional[int] = ...) -> None: ...
+
+class Duration(_message.Message):
+    __slots__ = ("seconds", "nanos")
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    NANOS_FIELD_NUMBER: _ClassVar[int]
+    seconds: int
+    nanos: int
+    def __init__(self, seconds: _Optional[int] = ..., nanos: _Optional[int] = ...) -> None: ...
 
 class VersionParams(_message.Message):
     __slots__ = ("app",)

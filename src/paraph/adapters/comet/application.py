@@ -92,12 +92,15 @@ class Finalized:
         powers: changes of the validator set.
         root: of all state after the block.
         version: the application version whose rules applied it; headers of later blocks carry it.
+        evidence_s_max: for how long misbehaviour can be proved from the next block on, and for as many blocks at
+            least; None where that is as before.
     """
 
     results: tuple[Executed, ...]
     powers: tuple[Power, ...]
     root: bytes
     version: int
+    evidence_s_max: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

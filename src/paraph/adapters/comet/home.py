@@ -16,14 +16,13 @@ from typing import Final, TypeAlias
 from paraph.adapters.comet.files import make_private, replace
 from paraph.adapters.comet.keys import consensus_address, public_json
 from paraph.adapters.comet.server import SOCKET_PATH_BYTES_MAX
+from paraph.adapters.comet.translate import EVIDENCE_BYTES_MAX
 from paraph.core.encode import JsonObject
 from paraph.core.errors import Malformed
 from paraph.core.limits import TX_BYTES_MAX
 
 BLOCK_BYTES_MAX: Final = 4 * 1024 * 1024
 """A block must reach two thirds of all validators within `timeout_propose`; the engine's own 21 MB did not."""
-EVIDENCE_BYTES_MAX: Final = 256 * 1024
-"""Evidence in one block: some 500 double signatures."""
 TX_BYTES_SLACK: Final = 1024
 """Above our own limit, so that the refusal is ours, with its reason, and not the engine's."""
 POOL_TX_MAX: Final = 5_000

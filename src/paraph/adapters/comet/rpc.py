@@ -209,9 +209,9 @@ class EngineRpc:
                 raise Rejected("comet.evidence", f"the engine does not take this evidence: {result}")
             raise _refused("broadcast_evidence", result)
         try:
-            found = bytes.fromhex(as_text(result.get("hash"), "hash", bytes_max=2 * DIGEST_BYTES))
+            found = base64.b64decode(as_text(result.get("hash"), "hash", bytes_max=2 * DIGEST_BYTES), validate=True)
         except ValueError as error:
-            raise Malformed("comet.rpc_answer", "the hash of the evidence is not hexadecimal") from error
+            raise Malformed("comet.rpc_answer", "the hash of the evidence is not base64") from error
         if len(found) != DIGEST_BYTES:
             raise Malformed("comet.rpc_answer", f"the hash of the evidence is {DIGEST_BYTES} bytes, not {len(found)}")
         return Digest(found)

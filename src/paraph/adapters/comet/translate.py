@@ -26,6 +26,8 @@ from paraph.core.limits import TIME_S_MAX
 HEIGHT_MAX: Final = 2**63 - 1
 POWER_MAX: Final = 2**60 - 1
 """Votes in all: the engine stops at (2^63 − 1) // 8."""
+EVIDENCE_BYTES_MAX: Final = 256 * 1024
+"""Evidence in one block: some 500 double signatures."""
 ADDRESS_BYTES: Final = 20
 KEY_BYTES: Final = 32
 
@@ -227,9 +229,9 @@ def judged(why_not: str) -> pb.Response:
 
 
 def finalized(block: Proposed, done: Finalized, before: int) -> pb.Response:
-    """Answer FinalizeBlock. The application version goes out only where it is not what it was `before`.
+    """Answer FinalizeBlock. The engine's parameters go out only where they change; the version was as `before`.
 
-    The engine would take it at every block, and store all its parameters anew each time.
+    The engine would take them at every block, and store all of them anew each time.
     """
     must(len(done.results) == len(block.transactions), "a block has one result for each of its transactions")
     return pb.Response(
@@ -247,7 +249,7 @@ def finalized(block: Proposed, done: Finalized, before: int) -> pb.Response:
             validator_updates=(
                 pb.ValidatorUpdate(pub_key=pb.PublicKey(ed25519=power.key), power=power.power) for power in done.powers
             ),
-            consensus_param_updates=None if done.version == before else _version(done.version),
+            consensus_param_updates=_changed(done, before),
             app_hash=done.root,
         )
     )
@@ -339,6 +341,22 @@ def applied(verdict: str, index: int, sender: str) -> pb.Response:
             refetch_chunks=(index,) if again else (),
             reject_senders=(sender,) if again and sender else (),
         )
+    )
+
+
+def _changed(done: Finalized, before: int) -> pb.ConsensusParams | None:
+    if done.version == before and done.evidence_s_max is None:
+        return None
+    return pb.ConsensusParams(
+        version=None if done.version == before else pb.VersionParams(app=done.version),
+        evidence=None if done.evidence_s_max is None else _evidence(done.evidence_s_max),
+    )
+
+
+def _evidence(s_max: int) -> pb.EvidenceParams:
+    # The engine takes all three or none: one left out would become zero.
+    return pb.EvidenceParams(
+        max_age_num_blocks=s_max, max_age_duration=pb.Duration(seconds=s_max), max_bytes=EVIDENCE_BYTES_MAX
     )
 
 

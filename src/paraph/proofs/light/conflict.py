@@ -171,9 +171,8 @@ def attack(common: Trusted, conflicting: LightBlock, truth: LightBlock, chain_id
         reason = f"both blocks are {to_hex(truth.header.hash())}; one block does not conflict with itself"
         raise Unverified((("light.conflict", reason),))
     byzantine = _byzantine(common, false, true)
-    if not _lunatic(conflicting.header, truth.header):
-        power, time = _power(truth.validators), truth.header.time
-        return Attack(conflicting, truth.header.height, byzantine, power, time)
+    if not lunatic(conflicting.header, truth.header):
+        return Attack(conflicting, truth.header.height, byzantine, total_power(truth), truth.header.time)
     match common:
         case Anchor():
             height, time = common.height, Timestamp(common.time_s, 0)
@@ -181,7 +180,7 @@ def attack(common: Trusted, conflicting: LightBlock, truth: LightBlock, chain_id
             height, time = common.header.height, common.header.time
         case _:
             assert_never(common)
-    return Attack(conflicting, height, byzantine, _power(common.validators), time)
+    return Attack(conflicting, height, byzantine, total_power(common), time)
 
 
 def duplicate_votes(first: LightBlock, second: LightBlock) -> tuple[DuplicateVote, ...]:
@@ -196,21 +195,23 @@ def duplicate_votes(first: LightBlock, second: LightBlock) -> tuple[DuplicateVot
     )
 
 
-def _lunatic(conflicting: LightHeader, truth: LightHeader) -> bool:
+def lunatic(conflicting: LightHeader, truth: LightHeader) -> bool:
+    """True when a header is no lawful next state of what the true one follows from."""
     return any(getattr(conflicting, name) != getattr(truth, name) for name in DERIVED)
 
 
 def _byzantine(common: Trusted, false: Checked, true: Checked) -> tuple[Validator, ...]:
     signers = {each.key for each in false.signers}
-    if _lunatic(false.block.header, true.block.header):
+    if lunatic(false.block.header, true.block.header):
         return ordered([each for each in common.validators if each.key in signers])
     if false.block.commit.round == true.block.commit.round:
         return ordered([each for each in true.signers if each.key in signers])
     return ()
 
 
-def _power(validators: tuple[Validator, ...]) -> int:
-    return sum(each.power for each in validators)
+def total_power(trusted: Trusted) -> int:
+    """The power of the whole set."""
+    return sum(each.power for each in trusted.validators)
 
 
 def _votes(block: LightBlock) -> dict[bytes, Vote]:

@@ -15,6 +15,7 @@ from paraph.adapters.system import SystemClock, random_bytes
 from paraph.core.errors import ParaphError, Rejected, must
 from paraph.core.ident import Digest
 from paraph.flows.effect import Flow
+from paraph.flows.fork import reporting
 from paraph.flows.verified.follow import Follower, Newest, pinned, view
 from paraph.proofs.policy import Trust
 from paraph.sdk.network import Network, load_network, save_network, save_trust
@@ -115,6 +116,6 @@ def _write(path: Path, network: Network, trust: Trust) -> None:
 def _ask(network: Network, flow: Flow[T]) -> T:
     driver = SyncDriver(Means(network.rpc_url, SystemClock().now_ms, random_bytes, witnesses=network.witnesses))
     try:
-        return driver.run(flow)
+        return driver.run(reporting(flow))
     finally:
         driver.close()

@@ -1,7 +1,7 @@
 """A light client that runs: it follows the chain while anybody asks and while nobody does, and stops at a fork.
 
 A fork is two histories that were both signed. Which one is true nobody can tell from here, so nothing more is shown;
-the evidence is written down for those who can act on it.
+the evidence is written down, and told to the full nodes that this client knows: consensus takes bonds for it.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, TypeVar, assert_never
 
 import structlog
 
@@ -17,6 +17,7 @@ from paraph.adapters.http.client import AsyncDriver
 from paraph.core.encode import JsonObject
 from paraph.core.errors import ParaphError, Unverified, must
 from paraph.flows.effect import Flow
+from paraph.flows.fork import report, summary
 from paraph.flows.verified.blocks import Kept
 from paraph.flows.verified.follow import Follower, Rewritten, view
 from paraph.proofs.light.conflict import Fork
@@ -67,7 +68,8 @@ class Light:
             evidence = error.facts.get("fork")
             if not isinstance(evidence, Fork | Rewritten):
                 raise
-            self.stopped = await asyncio.to_thread(self._stop, error, evidence)
+            if self.stopped is None:
+                self.stopped = await self._stop(error, evidence)
             raise self.stopped from error
         if self.stopped is not None:
             # It was stopped while this was under way.
@@ -102,19 +104,34 @@ class Light:
         }
         return (200 if trouble is None and newest is not None else 503), told
 
-    def _stop(self, error: Unverified, evidence: Fork | Rewritten) -> Unverified:
+    async def _stop(self, error: Unverified, evidence: Fork | Rewritten) -> Unverified:
+        """Stop at once; write the evidence down; then tell of it. Returns the error that says all of that."""
         height = error.facts.get("height")
         must(isinstance(height, int), "a fork is of a height")
         place = self._evidence / f"fork-{self.follower.trust.chain_id}-{height}.json"
-        try:
-            self._evidence.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # Its owner's alone, and never through a link that somebody put there.
-            handle = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-            with os.fdopen(handle, "w") as file:
-                json.dump({"code": error.code, "said": error.message, "evidence": evidence.as_json()}, file, indent=1)
-            kept = f"the evidence is in {place}"
-        except OSError as failure:
-            kept = f"the evidence could not be written to {place}: {failure.strerror}"
-        log.error("light.stopped", code=error.code, reason=error.message, evidence=kept)
-        reasons = ((error.code, f"{error.message}; nothing more is shown; {kept}"),)
-        return Unverified(reasons, height=height, evidence=str(place))
+        said = f"{error.message}; nothing more is shown"
+        # Others may ask meanwhile, and a node that is told may take its time.
+        self.stopped = Unverified(((error.code, said),), height=height, evidence=str(place))
+        kept = await asyncio.to_thread(_write, place, error, evidence)
+        match evidence:
+            case Fork():
+                told = summary(await self._driver.run(report(evidence)))
+            case Rewritten():
+                told = "nobody was told: these are not two blocks of one height that validators decided"
+            case _:
+                assert_never(evidence)
+        log.error("light.stopped", code=error.code, reason=error.message, evidence=kept, told=told)
+        return Unverified(((error.code, f"{said}; {kept}; {told}"),), height=height, evidence=str(place))
+
+
+def _write(place: Path, error: Unverified, evidence: Fork | Rewritten) -> str:
+    """Write the evidence to a file, or not; which of the two, as a sentence."""
+    try:
+        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Its owner's alone, and never through a link that somebody put there.
+        handle = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(handle, "w") as file:
+            json.dump({"code": error.code, "said": error.message, "evidence": evidence.as_json()}, file, indent=1)
+    except OSError as failure:
+        return f"the evidence could not be written to {place}: {failure.strerror}"
+    return f"the evidence is in {place}"

@@ -5,6 +5,9 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from paraph import __version__
+from paraph.adapters.ethereum.rpc import INVALID_INPUT, REVERTED, Group, Method, RpcError, refusal
+from paraph.adapters.ethereum.shapes import Included, log_json, pending_json, placed_logs, transaction_json
+from paraph.adapters.ethereum.wire import quantity, read_flag, read_quantity
 from paraph.core.digest import keccak256
 from paraph.core.encode import Json, as_list, as_text
 from paraph.core.errors import Malformed, Rejected, Unverified
@@ -20,33 +23,12 @@ from paraph.ledger.tx import SignedTx, check_form
 from paraph.ledger.versions import BY_ADDRESS
 from paraph.sdk.light.light import Light
 from paraph.sdk.light.logs import LogSearch, read_search
-from paraph.sdk.light.rpc import INVALID_INPUT, Method, RpcError, told
-from paraph.sdk.light.shapes import (
-    Included,
-    block_json,
-    included,
-    logs_json,
-    pending_json,
-    receipt_json,
-    transaction_json,
-)
-from paraph.sdk.light.wire import (
-    quantity,
-    read_address,
-    read_block,
-    read_call,
-    read_count,
-    read_data,
-    read_digest,
-    read_flag,
-    read_nothing,
-    read_quantity,
-)
+from paraph.sdk.light.rpc import FACT_CHARS_MAX
+from paraph.sdk.light.shapes import block_json, included, receipt_json
+from paraph.sdk.light.wire import read_address, read_block, read_call, read_count, read_data, read_digest, read_nothing
 
 CODE: Final = b"\xfe"
 """What `eth_getCode` shows for a native contract: one INVALID instruction, which nothing ever runs."""
-REVERTED: Final = 3
-"""The error number of a revert, whose data clients decode (geth)."""
 SENT_MAX: Final = 256
 """Transactions remembered that were handed on here: a wallet's that wait."""
 TIP_DIVISOR: Final = 10
@@ -116,7 +98,7 @@ class Table:
             "eth_gasPrice": Method(self.gas_price),
             "eth_maxPriorityFeePerGas": Method(self.tip),
             "eth_feeHistory": Method(self.fee_history, (read_count, read_block, _read_percentiles), 2),
-            "eth_sendRawTransaction": Method(self.send, (read_data,), 1),
+            "eth_sendRawTransaction": Method(self.send, (read_data,), 1, Group.SUBMIT),
             "web3_sha3": Method(self.sha3, (read_data,), 1),
         }
 
@@ -232,8 +214,8 @@ class Table:
             searched: tuple[VerifiedBlock, ...] = (found,)
         else:
             searched = await self._light.run(blocks(follower, kept, asked.first, asked.last))
-        each = (shown for block in searched for one in included(block) for shown in logs_json(one))
-        matching: list[Json] = [shown for log, shown in each if asked.match(log)]
+        each = (placed for block in searched for one in included(block) for placed in placed_logs(one))
+        matching: list[Json] = [log_json(placed) for placed in each if asked.criteria.match(placed.log)]
         if len(matching) > LOGS_MAX:
             raise Rejected("verified.logs", f"more than {LOGS_MAX} logs: ask for fewer blocks")
         return matching
@@ -297,7 +279,7 @@ class Table:
         try:
             signed = check_form(raw, self._trust.chain_id)
         except (Malformed, Rejected) as error:
-            raise RpcError(INVALID_INPUT, error.message, told(error)) from error
+            raise refusal(INVALID_INPUT, error.message, error, FACT_CHARS_MAX) from error
         shown = await self._light.run(_handed_on(raw))
         if shown != signed.hash:
             reason = f"the node says it took {to_hex(shown)}; it was given {to_hex(signed.hash)}"

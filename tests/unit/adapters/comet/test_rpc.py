@@ -4,6 +4,7 @@ What it answers when all is well is tested with the real engine, in `test_engine
 """
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from paraph.adapters.comet import rpc as module
 from paraph.adapters.comet.rpc import Accepted, EngineRpc, Full, Known, Refused
+from paraph.core.encode import JsonObject
 from paraph.core.errors import Malformed, ParaphError, Rejected, Unavailable
 
 Answer = Callable[[dict[str, Any]], bytes]
@@ -245,3 +247,40 @@ def test_voter_that_is_none(told: object) -> None:
     """An answer without a key, or without a number, is none."""
     with pytest.raises(Malformed):
         ask(result({"validator_info": told}), lambda rpc: rpc.voter())
+
+
+EVIDENCE: JsonObject = {"type": "tendermint/DuplicateVoteEvidence", "value": {}}
+
+
+def test_evidence_is_handed_in() -> None:
+    """The engine names evidence that it takes by its hash."""
+    asked: list[dict[str, Any]] = []
+
+    def answer(body: dict[str, Any]) -> bytes:
+        asked.append(body)
+        return result({"hash": base64.b64encode(bytes(range(32))).decode()})(body)
+
+    assert ask(answer, lambda rpc: rpc.broadcast_evidence(EVIDENCE)) == bytes(range(32))
+    assert (asked[0]["method"], asked[0]["params"]) == ("broadcast_evidence", {"evidence": EVIDENCE})
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "code"),
+    [
+        (refusal("failed to add evidence: Invalid evidence: too old. Evidence: " + 9_000 * "x"), Rejected, "evidence"),
+        (refusal("evidence.ValidateBasic failed: duplicate votes in invalid order"), Rejected, "evidence"),
+        (refusal("error converting json params to arguments"), Unavailable, "rpc"),
+        (result({"hash": "AAAA"}), Malformed, "rpc_answer"),
+        (result({"hash": "not base64!"}), Malformed, "rpc_answer"),
+        (result({"hash": 45 * "A" + "==="}), Malformed, "rpc_answer"),
+        (result({}), Malformed, "json"),
+    ],
+    ids=["added", "basic", "form", "short", "base64", "padding", "none"],
+)
+def test_evidence_is_refused(answer: Answer, kind: type[ParaphError], code: str) -> None:
+    """Why the engine refuses is told in a few words, however much it says; what is no hash is no answer."""
+    with pytest.raises(kind) as caught:
+        ask(answer, lambda rpc: rpc.broadcast_evidence(EVIDENCE))
+
+    assert caught.value.code in (f"comet.{code}", "json.shape")
+    assert len(caught.value.message) < 500

@@ -258,6 +258,20 @@ def test_finalized_says_the_version_when_it_changes() -> None:
     assert (same.app_hash, same.validator_updates[0].power, same.tx_results[0].data) == (b"r", 0, b"d")
 
 
+def test_finalized_says_how_long_evidence_lasts_when_it_changes() -> None:
+    """A new age of evidence goes out whole, its size with it: the engine would take what is left out for zero."""
+    done = Finalized((RESULT,), (), b"r", 8, 7_200)
+
+    alone = translate.finalized(BLOCK, done, 8).finalize_block.consensus_param_updates
+    both = translate.finalized(BLOCK, done, 7).finalize_block.consensus_param_updates
+
+    evidence = alone.evidence
+    assert (evidence.max_age_num_blocks, evidence.max_age_duration.seconds) == (7_200, 7_200)
+    assert evidence.max_bytes == translate.EVIDENCE_BYTES_MAX
+    assert not alone.HasField("version")
+    assert (both.version.app, both.evidence) == (8, evidence)
+
+
 def test_results_are_as_many_as_transactions() -> None:
     """A block with a result missing is our fault and is never answered."""
     with pytest.raises(AssertionError):

@@ -7,7 +7,7 @@ from paraph.core.errors import Rejected
 from paraph.core.ident import ZERO_ADDRESS, Address
 from paraph.ledger.contract import Call
 from paraph.ledger.rooms.params.keys import GOVERNOR, UPGRADE, VALUES, VERSION
-from paraph.ledger.rooms.params.types import PARAMETERS, Parameter, inconsistencies
+from paraph.ledger.rooms.params.types import GROWING, PARAMETERS, Parameter, inconsistencies
 from paraph.ledger.state import State
 
 CHANGED = abi.event("ParameterChanged(string name, uint256 before, uint256 value)")
@@ -35,10 +35,12 @@ def put(state: State, changes: Mapping[str, int]) -> None:
 
 
 def set_parameter(call: Call, name: str, value: int) -> None:
-    """`set`: the governor changes a parameter; it acts from the next call on."""
+    """`set`: the governor changes a parameter; it acts from the next call on. Some can only grow."""
     if call.sender != governor(call.state):
         raise Rejected("params.governor", "only the governor may change parameters")
     before = read(call, name)
+    if name in GROWING and value < before:
+        raise Rejected("params.lowered", f"{name} is {before}, and clients rely on it: set it higher or leave it")
     put(call.state, {name: value})
     call.emit(call.to, CHANGED, name, before, value)
 

@@ -34,7 +34,13 @@ CLOCK_DRIFT_S: Final = Parameter("clock_drift_s", 60, 1, 600, "how far a node's 
 NODE_BOND_MIN_WEI: Final = Parameter(
     "node_bond_min_wei", 1_000 * WEI_PER_OPG, 0, 10_000_000 * WEI_PER_OPG, "least bond of an inference node"
 )
-UNBOND_DELAY_S: Final = Parameter("unbond_delay_s", 14 * DAY_S, 0, 60 * DAY_S, "how long a bond stays after leaving")
+UNBOND_DELAY_S: Final = Parameter(
+    "unbond_delay_s",
+    14 * DAY_S,
+    0,
+    60 * DAY_S,
+    "how long a bond stays after leaving; can only be raised",
+)
 VALIDATOR_BOND_MIN_WEI: Final = Parameter(
     "validator_bond_min_wei",
     10_000 * WEI_PER_OPG,
@@ -67,6 +73,10 @@ PARAMETERS: Final = {
         GAS_LIMIT,
     )
 }
+
+GROWING: Final = frozenset({UNBOND_DELAY_S.name})
+"""Never lowered after genesis. Clients trust a validator set for two thirds of the time that bonds stay, as genesis
+set it: were bonds home sooner, who left could sign another history for free, and be believed."""
 
 
 def inconsistencies(values: dict[str, int]) -> list[str]:
