@@ -26,6 +26,15 @@ RLP_ITEMS_MAX: Final = 65_536
 RLP_DEPTH_MAX: Final = 16
 """Nesting of RLP lists: an EIP-2930 access list needs three."""
 
+CBOR_ITEMS_MAX: Final = 256
+"""Items of one CBOR value, nested ones counted: a Nitro document has 60."""
+
+CBOR_DEPTH_MAX: Final = 6
+"""Nesting of CBOR: a Nitro document needs two."""
+
+DER_ITEMS_MAX: Final = 64
+"""Values in one constructed DER value: a certificate has ten extensions at most."""
+
 BLOCK_GAS_MAX: Final = 60_000_000
 """Gas of one block: about a second of one core at the measured cost of a settlement's signatures."""
 
