@@ -1,0 +1,1 @@
+"""Verifiers of attestation evidence: pure functions of evidence, policy, roots, revocations and a time."""
