@@ -1,0 +1,90 @@
+"""Whether an enclave's claims suffice: code that was released, a root worth enough, recent, and not revoked.
+
+A policy that expects nothing would believe anything, so it is no policy: an empty expectation is an error of whoever
+made it, and never a check left out.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from paraph.core.errors import Malformed
+from paraph.proofs.quotes.claims import Claims, Trust, refuse
+
+PINNED: Final[Mapping[str, tuple[str, ...]]] = {
+    "nitro": ("pcr0", "pcr1", "pcr2"),
+    "simulated": ("pcr0", "pcr1", "pcr2"),
+}
+"""By platform: the measurements that a release must name. Of Nitro's, the first is of the whole image; all three are
+zero in an enclave that its host can look into."""
+AGE_MS_MAX: Final = 10 * 60 * 1_000
+AHEAD_MS_MAX: Final = 60 * 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What is expected of an enclave.
+
+    Args:
+        releases: the measurements of each approved release, by name; every one that a release names must be equal.
+        trust_min: what its root must be worth at least.
+        age_ms_max, ahead_ms_max: how far the quote's time may lie behind and ahead of the verifier's.
+        revoked_certificates: issuer (DER) and serial number.
+        revoked_modules: enclaves by the platform's name.
+
+    Raises:
+        Malformed: `policy.empty`: nothing is expected, or a release leaves out what must be pinned.
+    """
+
+    releases: tuple[Mapping[str, bytes], ...]
+    trust_min: Trust
+    age_ms_max: int = AGE_MS_MAX
+    ahead_ms_max: int = AHEAD_MS_MAX
+    revoked_certificates: frozenset[tuple[bytes, int]] = frozenset()
+    revoked_modules: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        if not self.releases or not all(self.releases):
+            raise Malformed("policy.empty", "a policy names at least one release, and a release its measurements")
+
+
+def check(claims: Claims, policy: Policy, now_ms: int) -> Mapping[str, bytes]:
+    """Check claims; returns the release that they are of.
+
+    Args:
+        claims: what a quote proves.
+        policy: what is expected.
+        now_ms: the verifier's clock, or a block's time, Unix milliseconds.
+
+    Raises:
+        Unverified: `policy.trust`, `policy.debug`, `policy.measurement`, `policy.stale`, `policy.ahead`,
+            `policy.revoked_certificate`, `policy.revoked_module`.
+        Malformed: `policy.empty`: a release leaves out what must be pinned on this platform.
+    """
+    if claims.trust < policy.trust_min:
+        refuse("policy.trust", f"the evidence is {claims.trust.word}; at least {policy.trust_min.word} is wanted")
+    pinned = PINNED[claims.platform]
+    for name in pinned:
+        if not any(claims.measurements.get(name, b"")):
+            refuse("policy.debug", f"the measurement {name} is zero: the enclave's host can look into it")
+    release = _release(claims, policy, pinned)
+    if now_ms - claims.time_ms > policy.age_ms_max:
+        refuse("policy.stale", f"the quote is {now_ms - claims.time_ms} ms old; at most {policy.age_ms_max} are taken")
+    if claims.time_ms - now_ms > policy.ahead_ms_max:
+        refuse("policy.ahead", f"the quote is {claims.time_ms - now_ms} ms ahead; {policy.ahead_ms_max} are taken")
+    for issuer, serial in claims.certificates:
+        if (issuer, serial) in policy.revoked_certificates:
+            refuse("policy.revoked_certificate", f"the certificate {serial:#x} of its issuer is revoked")
+    if claims.module in policy.revoked_modules:
+        refuse("policy.revoked_module", f"the enclave {claims.module} is revoked")
+    return release
+
+
+def _release(claims: Claims, policy: Policy, pinned: tuple[str, ...]) -> Mapping[str, bytes]:
+    if not all(release.get(name) for release in policy.releases for name in pinned):
+        raise Malformed("policy.empty", f"each release for {claims.platform} names {', '.join(pinned)}")
+    measured = claims.measurements.items()
+    found = next((release for release in policy.releases if release.items() <= measured), None)
+    if found is None:
+        refuse("policy.measurement", f"no approved release has the measurements of the enclave {claims.module}")
+    return found
