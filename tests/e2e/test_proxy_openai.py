@@ -24,6 +24,8 @@ from paraph.sdk import Client
 pytestmark = [pytest.mark.e2e, pytest.mark.models]
 
 MODEL = "smollm2-135m-instruct"
+FORGED = "‽"
+"""What the model never says by itself."""
 HELLO: Any = [{"role": "user", "content": "Say hello to Ada."}]
 
 
@@ -227,7 +229,7 @@ def tampering(devnet: Devnet, lie: Lie, *, chunks: bool = False) -> Iterator[lis
         def changed_stream(text: str) -> bytes:
             events = [json.loads(line[5:]) for line in text.splitlines() if line.startswith("data:")]
             if chunks:
-                events[2]["chunk"]["text"] += "!"
+                events[2]["chunk"]["text"] += FORGED
             else:
                 lie(events[-1]["answer"])
             return b"".join(b"data: " + json.dumps(event).encode() + b"\n\n" for event in events)
@@ -281,7 +283,7 @@ def test_a_changed_piece_is_not_shown(client: openai.OpenAI, devnet: Devnet) -> 
         events.extend(client.chat.completions.create(model=MODEL, messages=HELLO, max_tokens=6, stream=True))
 
     assert len(events) == 2
-    assert "!" not in "".join(event.choices[0].delta.content for event in events)
+    assert FORGED not in "".join(event.choices[0].delta.content for event in events)
 
 
 @pytest.mark.parametrize("lie", [in_text, in_signature])
