@@ -15,3 +15,8 @@ class Tag(Enum):
     MANIFEST = "paraph/manifest/1"
     MODEL = "paraph/model/1"
     GENESIS = "paraph/genesis/1"
+    KEYSET = "paraph/keyset/1"
+    BINDING = "paraph/binding/1"
+    DEVICES = "paraph/devices/1"
+    DEVICE_NONCE = "paraph/device-nonce/1"
+    ENCLAVE_NONCE = "paraph/enclave-nonce/1"
