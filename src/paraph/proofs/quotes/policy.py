@@ -5,7 +5,7 @@ made it, and never a check left out.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from paraph.core.errors import Malformed
@@ -14,9 +14,9 @@ from paraph.proofs.quotes.claims import Claims, Trust, refuse
 PINNED: Final[Mapping[str, tuple[str, ...]]] = {
     "nitro": ("pcr0", "pcr1", "pcr2"),
     "simulated": ("pcr0", "pcr1", "pcr2"),
+    "snp": ("measurement", "policy"),
 }
-"""By platform: the measurements that a release must name. Of Nitro's, the first is of the whole image; all three are
-zero in an enclave that its host can look into."""
+"""By platform: what a release must name at least. Of Nitro's, the first is of the whole image."""
 AGE_MS_MAX: Final = 10 * 60 * 1_000
 AHEAD_MS_MAX: Final = 60 * 1_000
 
@@ -28,7 +28,8 @@ class Policy:
     Args:
         releases: the measurements of each approved release, by name; every one that a release names must be equal.
         trust_min: what its root must be worth at least.
-        age_ms_max, ahead_ms_max: how far the quote's time may lie behind and ahead of the verifier's.
+        age_ms_max, ahead_ms_max: how far the quote's time may lie behind and ahead of the verifier's, where it has one.
+        versions_min: the lowest security versions of the platform's parts, by name.
         revoked_certificates: issuer (DER) and serial number.
         revoked_modules: enclaves by the platform's name.
 
@@ -40,6 +41,7 @@ class Policy:
     trust_min: Trust
     age_ms_max: int = AGE_MS_MAX
     ahead_ms_max: int = AHEAD_MS_MAX
+    versions_min: Mapping[str, int] = field(default_factory=dict)
     revoked_certificates: frozenset[tuple[bytes, int]] = frozenset()
     revoked_modules: frozenset[str] = frozenset()
 
@@ -57,21 +59,24 @@ def check(claims: Claims, policy: Policy, now_ms: int) -> Mapping[str, bytes]:
         now_ms: the verifier's clock, or a block's time, Unix milliseconds.
 
     Raises:
-        Unverified: `policy.trust`, `policy.debug`, `policy.measurement`, `policy.stale`, `policy.ahead`,
-            `policy.revoked_certificate`, `policy.revoked_module`.
+        Unverified: `policy.trust`, `policy.debug`, `policy.measurement`, `policy.version`, `policy.stale`,
+            `policy.ahead`, `policy.revoked_certificate`, `policy.revoked_module`.
         Malformed: `policy.empty`: a release leaves out what must be pinned on this platform.
     """
     if claims.trust < policy.trust_min:
         refuse("policy.trust", f"the evidence is {claims.trust.word}; at least {policy.trust_min.word} is wanted")
-    pinned = PINNED[claims.platform]
-    for name in pinned:
-        if not any(claims.measurements.get(name, b"")):
-            refuse("policy.debug", f"the measurement {name} is zero: the enclave's host can look into it")
-    release = _release(claims, policy, pinned)
-    if now_ms - claims.time_ms > policy.age_ms_max:
-        refuse("policy.stale", f"the quote is {now_ms - claims.time_ms} ms old; at most {policy.age_ms_max} are taken")
-    if claims.time_ms - now_ms > policy.ahead_ms_max:
-        refuse("policy.ahead", f"the quote is {claims.time_ms - now_ms} ms ahead; {policy.ahead_ms_max} are taken")
+    if claims.debug:
+        refuse("policy.debug", "the enclave was started for debugging: its host can look into it")
+    release = _release(claims, policy, PINNED[claims.platform])
+    for name, least in policy.versions_min.items():
+        found = claims.versions.get(name)
+        if found is None or found < least:
+            refuse("policy.version", f"the platform's {name} has the security version {found}; {least} is wanted")
+    age_ms = 0 if claims.time_ms is None else now_ms - claims.time_ms
+    if age_ms > policy.age_ms_max:
+        refuse("policy.stale", f"the quote is {age_ms} ms old; at most {policy.age_ms_max} are taken")
+    if -age_ms > policy.ahead_ms_max:
+        refuse("policy.ahead", f"the quote is {-age_ms} ms ahead of time; at most {policy.ahead_ms_max} are taken")
     for issuer, serial in claims.certificates:
         if (issuer, serial) in policy.revoked_certificates:
             refuse("policy.revoked_certificate", f"the certificate {serial:#x} of its issuer is revoked")

@@ -36,7 +36,9 @@ CLAIMS: Final = Claims(
     platform="nitro",
     trust=Trust.HARDWARE,
     time_ms=NOW_S * 1_000,
+    debug=False,
     measurements={},
+    versions={},
     data=bound(KEYSET, NONCE, devices_digest(DEVICES)),
     nonce=NONCE,
     key=KEYSET.hpke_key,
@@ -95,6 +97,16 @@ def test_other_keysets(what: str) -> None:
 def test_other_quotes(claims: Claims, code: str) -> None:
     """A quote for another question, or of other keys, binds nothing here."""
     assert refused(claims) == code
+
+
+def test_platforms_without_the_fields() -> None:
+    """Where a platform has no field for nonce or key, the digest alone binds both."""
+    plain = replace(CLAIMS, nonce=None, key=None)
+    check(plain, KEYSET, NONCE, DEVICES, NOW_S)
+
+    assert refused(plain, replace(KEYSET, hpke_key=b"x" * 32)) == "binding.keys"
+    with pytest.raises(Unverified):
+        check(plain, KEYSET, Digest(b"x" * 32), DEVICES, NOW_S)
 
 
 def test_devices() -> None:

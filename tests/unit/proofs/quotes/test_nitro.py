@@ -274,6 +274,16 @@ def test_same_claims_otherwise_spelled(spelling: str) -> None:
     assert (found.data, found.nonce, found.key) in ((b"bound", b"asked", b"a key"), (b"", b"", b""))
 
 
+@pytest.mark.parametrize("index", [0, 1, 2])
+def test_debugged(index: int) -> None:
+    """An enclave of which one measurement of its image is zero, or missing, was started for debugging."""
+    without = {other: value for other, value in PCRS.items() if other != index}
+
+    assert claims(GOOD.saying(pcrs={**PCRS, index: bytes(48)}).made()).debug
+    assert claims(GOOD.saying(pcrs=without).made()).debug
+    assert not claims(GOOD.saying(pcrs={**PCRS, 3: bytes(48)}).made()).debug
+
+
 def test_names_itself_as_its_root_does() -> None:
     """A simulated root signs simulated enclaves only, and no other root does."""
     module = MODULE.removeprefix("sim-")
@@ -341,7 +351,7 @@ def test_recorded_documents() -> None:
             continue
         assert found.platform == "nitro"
         assert found.module == document.module
-        debug += found.measurements["pcr0"] == bytes(48)
+        debug += found.debug
 
     assert spoilt == [("invalid_attestation", "quote.signature")]
     assert (len(recorded()), debug) == (19, 7)

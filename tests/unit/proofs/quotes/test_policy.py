@@ -17,7 +17,9 @@ CLAIMS: Final = Claims(
     platform="nitro",
     trust=Trust.HARDWARE,
     time_ms=NOW_MS,
+    debug=False,
     measurements=MEASURED,
+    versions={"microcode": 7},
     data=b"",
     nonce=b"",
     key=b"",
@@ -47,21 +49,21 @@ def test_release_is_found() -> None:
     [
         (replace(CLAIMS, trust=Trust.HARDWARE_DEGRADED), POLICY, "policy.trust"),
         (replace(CLAIMS, trust=Trust.SIMULATED, platform="simulated"), POLICY, "policy.trust"),
-        (measuring(pcr0=bytes(48), pcr1=bytes(48), pcr2=bytes(48)), POLICY, "policy.debug"),
-        (measuring(pcr0=bytes(48)), POLICY, "policy.debug"),
-        (measuring(pcr2=bytes(48)), POLICY, "policy.debug"),
-        (measuring(pcr1=None), POLICY, "policy.debug"),
+        (replace(CLAIMS, debug=True), POLICY, "policy.debug"),
+        (measuring(pcr1=None), POLICY, "policy.measurement"),
         (measuring(pcr0=b"\x01" * 47 + b"\x02"), POLICY, "policy.measurement"),
         (measuring(pcr1=MEASURED["pcr2"], pcr2=MEASURED["pcr1"]), POLICY, "policy.measurement"),
         (measuring(pcr8=None), replace(POLICY, releases=({**RELEASE, "pcr8": b"8"},)), "policy.measurement"),
+        (CLAIMS, replace(POLICY, versions_min={"microcode": 8}), "policy.version"),
+        (CLAIMS, replace(POLICY, versions_min={"microcode": 7, "loader": 0}), "policy.version"),
         (replace(CLAIMS, time_ms=NOW_MS - AGE_MS_MAX - 1), POLICY, "policy.stale"),
         (replace(CLAIMS, time_ms=NOW_MS // 1_000), POLICY, "policy.stale"),
         (replace(CLAIMS, time_ms=NOW_MS + AHEAD_MS_MAX + 1), POLICY, "policy.ahead"),
         (CLAIMS, replace(POLICY, revoked_certificates=frozenset({(b"zone", 2)})), "policy.revoked_certificate"),
         (CLAIMS, replace(POLICY, revoked_modules=frozenset({CLAIMS.module})), "policy.revoked_module"),
     ],
-    ids=["degraded", "simulated", "debug", "zero image", "zero application", "none", "one bit", "swapped", "not there",
-         "old", "in seconds", "ahead", "certificate", "module"],
+    ids=["degraded", "simulated", "debug", "none", "one bit", "swapped", "not there",
+         "old version", "no version", "old", "in seconds", "ahead", "certificate", "module"],
 )  # fmt: skip
 def test_refusals(claims: Claims, policy: Policy, code: str) -> None:
     """Each expectation, failed alone."""
@@ -73,10 +75,12 @@ def test_refusals(claims: Claims, policy: Policy, code: str) -> None:
 
 def test_limits_are_included() -> None:
     """A quote is taken up to the limits of its time; a serial number is another issuer's, too."""
-    policy = replace(POLICY, revoked_certificates=frozenset({(b"zone", 1), (b"region", 2)}))
+    others = frozenset({(b"zone", 1), (b"region", 2)})
+    policy = replace(POLICY, revoked_certificates=others, versions_min={"microcode": 7})
 
     assert check(replace(CLAIMS, time_ms=NOW_MS - AGE_MS_MAX), policy, NOW_MS)
     assert check(replace(CLAIMS, time_ms=NOW_MS + AHEAD_MS_MAX), policy, NOW_MS)
+    assert check(replace(CLAIMS, time_ms=None), policy, NOW_MS)
 
 
 @pytest.mark.parametrize(
