@@ -14,6 +14,8 @@ from paraph.proofs.quotes.claims import refuse
 from paraph.proofs.quotes.ecdsa import Signed
 
 BASIC_CONSTRAINTS, KEY_USAGE, COMMON_NAME = "2.5.29.19", "2.5.29.15", "2.5.4.3"
+UNDERSTOOD: Final = frozenset({BASIC_CONSTRAINTS, KEY_USAGE})
+"""Extensions that may be critical: those that are checked."""
 DIGITAL_SIGNATURE, KEY_CERT_SIGN = 0, 5
 """Bits of a key's usage."""
 ECDSA_SHA384: Final = bytes.fromhex("300a06082a8648ce3d040303")
@@ -164,15 +166,15 @@ def check_path(
     path: Sequence[Certificate],
     now_s: int,
     signed: Signed,
-    understood: frozenset[str] = frozenset({BASIC_CONSTRAINTS, KEY_USAGE}),
+    leaf_usage: int | None = DIGITAL_SIGNATURE,
 ) -> None:
     """Check the path from a root, which the caller believes, to a leaf.
 
     Args:
         path: root first, leaf last; at least two.
         now_s: when all of it must hold, Unix seconds.
-        signed: checks a signature of the one algorithm that the platform has; the caller has compared the names.
-        understood: extensions that may be critical.
+        signed: checks a signature of the one algorithm that authorities have; the caller has compared the names.
+        leaf_usage: what the leaf's key must be allowed; None where the platform's leaves do not say.
 
     Raises:
         Unverified: `quote.chain.time`, `quote.chain.critical`, `quote.chain.authority`, `quote.chain.length`,
@@ -183,10 +185,14 @@ def check_path(
         what = "the leaf" if place == len(path) - 1 else f"certificate {place} of the chain"
         if not each.not_before_s <= now_s <= each.not_after_s:
             refuse("quote.chain.time", f"{what} holds from {each.not_before_s} to {each.not_after_s}; it is {now_s}")
-        odd = sorted(kind for kind, found in each.extensions.items() if found.critical and kind not in understood)
+        odd = sorted(kind for kind, found in each.extensions.items() if found.critical and kind not in UNDERSTOOD)
         if odd:
             refuse("quote.chain.critical", f"{what} demands that {odd[0]} be understood")
-        _check_role(each, len(path) - 2 - place, what)
+        below = len(path) - 2 - place
+        _check_role(each, below, what)
+        usage = leaf_usage if below == -1 else KEY_CERT_SIGN
+        if usage is not None and not each.may(usage):
+            refuse("quote.chain.usage", f"{what} has a key that may not sign what it signs")
         if place:
             above = path[place - 1]
             if each.issuer != above.subject:
@@ -202,7 +208,3 @@ def _check_role(certificate: Certificate, below: int, what: str) -> None:
         refuse("quote.chain.authority", f"{what} is {'no' if length == -1 else 'an'} authority")
     if length is not None and length < below:
         refuse("quote.chain.length", f"{what} allows {length} authorities below it; there are {below}")
-    if not certificate.may(DIGITAL_SIGNATURE if below == -1 else KEY_CERT_SIGN):
-        refuse(
-            "quote.chain.usage", f"{what} has a key that may not sign {'evidence' if below == -1 else 'certificates'}"
-        )
