@@ -1,6 +1,6 @@
 """Transactions to finality under CometBFT: ours and those of an empty application, beside the engine's own Go kvstore.
 
-The three get the same load, from one generator, of transactions of the same size, on networks of the same settings,
+All get the same load, from one generator, of transactions of the same size, on networks of the same settings,
 started anew in each round. What counts is what stands in blocks; what was only accepted does not.
 """
 

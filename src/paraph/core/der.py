@@ -11,7 +11,7 @@ from typing import Final
 from paraph.core.errors import Malformed
 from paraph.core.limits import DER_ITEMS_MAX
 
-BOOLEAN, INTEGER, BIT_STRING, OCTET_STRING, NULL, OID = 0x01, 0x02, 0x03, 0x04, 0x05, 0x06
+BOOLEAN, INTEGER, BIT_STRING, OCTET_STRING, OID = 0x01, 0x02, 0x03, 0x04, 0x06
 UTF8_STRING, PRINTABLE_STRING, UTC_TIME, GENERALIZED_TIME = 0x0C, 0x13, 0x17, 0x18
 SEQUENCE, SET = 0x30, 0x31
 

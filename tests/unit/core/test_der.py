@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.der import node
 
 from paraph.core import der
 from paraph.core.errors import Malformed
@@ -18,15 +19,6 @@ Reader = Callable[[der.Value, str], Any]
 
 def value(form: str) -> der.Value:
     return der.read(bytes.fromhex(form), "it")
-
-
-def head(tag: int, content: bytes) -> bytes:
-    """A value, its length in the shortest form."""
-    size = len(content)
-    if size < 0x80:
-        return bytes((tag, size)) + content
-    width = (size.bit_length() + 7) // 8
-    return bytes((tag, 0x80 | width)) + size.to_bytes(width, "big") + content
 
 
 READ: list[tuple[Reader, str, object]] = [
@@ -130,8 +122,8 @@ def test_wrong_forms(form: str) -> None:
 
 def test_parts() -> None:
     """A sequence holds values to its last byte, and not too many."""
-    long = head(0x04, bytes(300))
-    found = der.sequence(der.read(head(0x30, bytes.fromhex("020105") + long), "it"), "it")
+    long = node(0x04, bytes(300))
+    found = der.sequence(der.read(node(0x30, bytes.fromhex("020105") + long), "it"), "it")
     assert [(each.tag, each.raw) for each in found] == [(0x02, bytes.fromhex("020105")), (0x04, long)]
     assert found[0].expect(der.INTEGER, "it") == b"\5"
     assert der.context(3) == 0xA3
@@ -147,12 +139,12 @@ def test_parts() -> None:
 def test_round_trips(number: int, moment: datetime) -> None:
     """Integers of any size, and all times, come back."""
     size = (number if number >= 0 else ~number).bit_length() // 8 + 1
-    form = head(0x02, number.to_bytes(size, "big", signed=True))
+    form = node(0x02, number.to_bytes(size, "big", signed=True))
     assert der.integer(der.read(form, "it"), "it") == number
 
     expected = calendar.timegm(moment.replace(tzinfo=UTC).timetuple())
     for tag, spelled in ((0x17, f"{moment:%y%m%d%H%M%SZ}"), (0x18, f"{moment:%Y%m%d%H%M%SZ}")):
-        assert der.time_s(der.read(head(tag, spelled.encode()), "it"), "it") == expected
+        assert der.time_s(der.read(node(tag, spelled.encode()), "it"), "it") == expected
 
 
 @given(st.binary(max_size=40))
@@ -162,7 +154,7 @@ def test_any_bytes(data: bytes) -> None:
         found = der.read(data, "it")
     except Malformed:
         return
-    assert found.raw == data == head(found.tag, found.content)
+    assert found.raw == data == node(found.tag, found.content)
     for read in KINDS:
         try:
             read(found, "it")

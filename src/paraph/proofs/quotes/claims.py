@@ -8,7 +8,7 @@ from typing import NoReturn
 from paraph.core.errors import Unverified
 
 
-class Trust(IntEnum):
+class TrustClass(IntEnum):
     """How much a quote is worth, the more the higher. It follows from the root that verified, and from nothing else."""
 
     SIMULATED = 1
@@ -47,7 +47,7 @@ class Claims:
     """
 
     platform: str
-    trust: Trust
+    trust: TrustClass
     time_ms: int | None
     debug: bool
     measurements: Mapping[str, bytes]

@@ -15,9 +15,9 @@ from typing import Final, TypeGuard
 from paraph.core import cbor
 from paraph.core.cbor import Cbor, Key
 from paraph.core.errors import Malformed
-from paraph.proofs.quotes.claims import Claims, Trust, refuse
+from paraph.proofs.quotes.claims import Claims, TrustClass, refuse
 from paraph.proofs.quotes.ecdsa import Signed, raw_signature
-from paraph.proofs.quotes.x509 import ECDSA_SHA384, P384, Certificate, check_path, read_certificate
+from paraph.proofs.quotes.x509 import ECDSA_SHA384, P384, certificate_of, check_path
 
 DOCUMENT_BYTES_MAX: Final = 16_896
 """A payload of 16 384 bytes, and what stands around it. Real documents have five kilobytes."""
@@ -33,7 +33,6 @@ SECRET_PCRS: Final = (0, 1, 2)
 """Zero in an enclave that was started for debugging: its host reads its console."""
 SIGNATURE_BYTES: Final = 96
 TIME_MS_MAX: Final = 2**53
-MODULE_CHARS_MAX: Final = 128
 
 SIGN1: Final = 18
 """The tag that COSE allows in front; the hypervisor leaves it out."""
@@ -66,11 +65,11 @@ class Root:
 
     Args:
         certificate: its DER, whole: another certificate of the same name and key is another root.
-        trust: `Trust.SIMULATED` for a root that no hardware stands behind; its documents must say so, too.
+        trust: `TrustClass.SIMULATED` for a root that no hardware stands behind; its documents must say so, too.
     """
 
     certificate: bytes
-    trust: Trust
+    trust: TrustClass
 
 
 def read(data: bytes) -> Document:
@@ -182,7 +181,8 @@ def verify(document: Document, root: Root, now_s: int, signed: Signed) -> Claims
     """
     if document.authorities[0] != root.certificate:
         refuse("quote.root", "the document's chain does not begin at the root that is believed")
-    path = [_certificate(each, place) for place, each in enumerate((*document.authorities, document.certificate))]
+    chain = (*document.authorities, document.certificate)
+    path = [certificate_of(each, place, (ECDSA_SHA384,), P384) for place, each in enumerate(chain)]
     try:
         check_path(path, now_s, lambda key, message, signature: signed(key, message, raw_signature(signature, 48)))
     except Malformed as error:
@@ -192,7 +192,7 @@ def verify(document: Document, root: Root, now_s: int, signed: Signed) -> Claims
         refuse("quote.name", f"the document is of {document.module}; its certificate is of another enclave")
     if not signed(leaf.key, signing_input(document.payload), document.signature):
         refuse("quote.signature", "the document is not signed by its certificate's key")
-    simulated = root.trust is Trust.SIMULATED
+    simulated = root.trust is TrustClass.SIMULATED
     if document.module.startswith(SIMULATED) != simulated:
         refuse("quote.simulated", "what a simulated root signs must name itself so, and nothing else may")
     return Claims(
@@ -213,13 +213,3 @@ def verify(document: Document, root: Root, now_s: int, signed: Signed) -> Claims
 def signing_input(payload: bytes) -> bytes:
     """The bytes that a document's signature is over (RFC 9052, section 4.4)."""
     return cbor.encode(["Signature1", PROTECTED, b"", payload])
-
-
-def _certificate(data: bytes, place: int) -> Certificate:
-    try:
-        found = read_certificate(data, f"certificate {place}")
-    except Malformed as error:
-        refuse("quote.certificate", error.message)
-    if found.signature_algorithm != ECDSA_SHA384 or found.key_algorithm != P384:
-        refuse("quote.certificate", f"certificate {place} is not of ECDSA over P-384 with SHA-384")
-    return found

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from paraph.core.errors import Malformed
-from paraph.proofs.quotes.claims import Claims, Trust, refuse
+from paraph.proofs.quotes.claims import Claims, TrustClass, refuse
 
 PINNED: Final[Mapping[str, tuple[str, ...]]] = {
     "nitro": ("pcr0", "pcr1", "pcr2"),
@@ -38,7 +38,7 @@ class Policy:
     """
 
     releases: tuple[Mapping[str, bytes], ...]
-    trust_min: Trust
+    trust_min: TrustClass
     age_ms_max: int = AGE_MS_MAX
     ahead_ms_max: int = AHEAD_MS_MAX
     versions_min: Mapping[str, int] = field(default_factory=dict)

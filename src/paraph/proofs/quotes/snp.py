@@ -14,10 +14,10 @@ from typing import Final
 from paraph.core import der
 from paraph.core.digest import sha256
 from paraph.core.errors import Malformed
-from paraph.proofs.quotes.claims import Claims, Trust, refuse
+from paraph.proofs.quotes.claims import Claims, TrustClass, refuse
 from paraph.proofs.quotes.ecdsa import Signed
 from paraph.proofs.quotes.rsa import PSS_SHA384, RSA
-from paraph.proofs.quotes.x509 import P384, Certificate, check_path, read_certificate
+from paraph.proofs.quotes.x509 import P384, Certificate, certificate_of, check_path
 
 REPORT_BYTES: Final = 1_184
 CERTIFICATE_BYTES_MAX: Final = 2_048
@@ -71,7 +71,7 @@ class Root:
     """A root that is believed: its certificate, what its word is worth, and of which chips it is."""
 
     certificate: bytes
-    trust: Trust
+    trust: TrustClass
     product: Product
 
 
@@ -155,7 +155,9 @@ def verify(report: Report, chain: Sequence[bytes], root: Root, now_s: int, issue
         refuse("quote.root", "the chain does not begin at the root that is believed")
     if sha256(root.certificate) == MILAN_ROOT:
         refuse("quote.milan", "keys of Milan's chips can be drawn out by software: its reports prove nothing")
-    path = [_certificate(data, place) for place, data in enumerate(chain)]
+    if any(len(each) > CERTIFICATE_BYTES_MAX for each in chain):
+        refuse("quote.certificate", f"a certificate of AMD's has at most {CERTIFICATE_BYTES_MAX} bytes")
+    path = [certificate_of(data, place, PSS_SHA384, P384 if place == 2 else RSA) for place, data in enumerate(chain)]
     try:
         check_path(path, now_s, issued, leaf_usage=None)
         _check_chip(report, path[-1], root.product)
@@ -177,18 +179,6 @@ def verify(report: Report, chain: Sequence[bytes], root: Root, now_s: int, issue
         module=report.chip.hex(),
         certificates=tuple((each.issuer, each.serial) for each in path[1:-1]),
     )
-
-
-def _certificate(data: bytes, place: int) -> Certificate:
-    try:
-        if len(data) > CERTIFICATE_BYTES_MAX:
-            raise Malformed("x509.form", f"certificate {place} has more than {CERTIFICATE_BYTES_MAX} bytes")
-        found = read_certificate(data, f"certificate {place}")
-    except Malformed as error:
-        refuse("quote.certificate", error.message)
-    if found.signature_algorithm not in PSS_SHA384 or found.key_algorithm != (P384 if place == 2 else RSA):
-        refuse("quote.certificate", f"certificate {place} is not of the algorithms that AMD uses")
-    return found
 
 
 def _check_chip(report: Report, chip: Certificate, product: Product) -> None:

@@ -4,7 +4,7 @@ The profile is narrow: version 3, each extension once, no critical one that is n
 used is the platform's word, compared as bytes, so that there are no parameters to read otherwise.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -128,6 +128,27 @@ def read_certificate(data: bytes, what: str) -> Certificate:
         signature=der.whole_bytes(top[2], f"{what}'s signature"),
         extensions=_extensions(extensions, what),
     )
+
+
+def certificate_of(data: bytes, place: int, algorithms: Collection[bytes], key_algorithm: bytes) -> Certificate:
+    """Read a certificate of a platform's chain, which has its algorithms and no others.
+
+    Args:
+        data: its DER.
+        place: in the chain, from the root.
+        algorithms: by which it may be signed: identifiers, whole.
+        key_algorithm: of its own key, too.
+
+    Raises:
+        Unverified: `quote.certificate`.
+    """
+    try:
+        found = read_certificate(data, f"certificate {place}")
+    except Malformed as error:
+        refuse("quote.certificate", error.message)
+    if found.signature_algorithm not in algorithms or found.key_algorithm != key_algorithm:
+        refuse("quote.certificate", f"certificate {place} is not of the algorithms that its platform uses")
+    return found
 
 
 def _common_names(name: der.Value, what: str) -> list[str]:

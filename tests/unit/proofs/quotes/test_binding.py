@@ -19,7 +19,7 @@ from paraph.proofs.quotes.binding import (
     devices_digest,
     registration_nonce,
 )
-from paraph.proofs.quotes.claims import Claims, Trust
+from paraph.proofs.quotes.claims import Claims, TrustClass
 
 NOW_S: Final = 1_760_000_000
 NONCE: Final = Digest(b"n" * 32)
@@ -34,7 +34,7 @@ KEYSET: Final = Keyset(
 )
 CLAIMS: Final = Claims(
     platform="nitro",
-    trust=Trust.HARDWARE,
+    trust=TrustClass.HARDWARE,
     time_ms=NOW_S * 1_000,
     debug=False,
     measurements={},

@@ -17,7 +17,7 @@ from tests.support.nitro import CHAIN, LEAF, MODULE, NOW_S, PCRS, ROOT, Document
 
 from paraph.core import cbor
 from paraph.core.errors import Unverified
-from paraph.proofs.quotes.claims import Claims, Trust
+from paraph.proofs.quotes.claims import Claims, TrustClass
 from paraph.proofs.quotes.ecdsa import ORDER, p384_sha384
 from paraph.proofs.quotes.nitro import PROTECTED, Root, read, signing_input, verify
 
@@ -37,12 +37,12 @@ def remembered(key: bytes, message: bytes, signature: bytes) -> bool:
     return p384_sha384(key, message, signature)
 
 
-def claims(data: bytes, trust: Trust = Trust.SIMULATED, now_s: int = NOW_S) -> Claims:
+def claims(data: bytes, trust: TrustClass = TrustClass.SIMULATED, now_s: int = NOW_S) -> Claims:
     """What a document proves."""
     return verify(read(data), Root(root(), trust), now_s, remembered)
 
 
-def refused(data: bytes, trust: Trust = Trust.SIMULATED, now_s: int = NOW_S) -> str:
+def refused(data: bytes, trust: TrustClass = TrustClass.SIMULATED, now_s: int = NOW_S) -> str:
     """Why it proves nothing."""
     with pytest.raises(Unverified) as caught:
         claims(data, trust, now_s)
@@ -289,9 +289,9 @@ def test_names_itself_as_its_root_does() -> None:
     module = MODULE.removeprefix("sim-")
     real = GOOD.saying(module_id=module).with_leaf(name=f"{module}.region.sim").made()
 
-    assert claims(real, Trust.HARDWARE).platform == "nitro"
+    assert claims(real, TrustClass.HARDWARE).platform == "nitro"
     assert refused(real) == "quote.simulated"
-    assert refused(GOOD.made(), Trust.HARDWARE) == "quote.simulated"
+    assert refused(GOOD.made(), TrustClass.HARDWARE) == "quote.simulated"
 
 
 def test_later_than_its_certificates() -> None:
@@ -340,7 +340,7 @@ def recorded() -> list[Path]:
 def test_recorded_documents() -> None:
     """Every genuine document verifies at its own time against the root that AWS publishes; the spoilt one does not."""
     pem = (RECORDED / "aws_root_g1.pem").read_text()
-    aws = Root(base64.b64decode("".join(pem.split("-----")[2].split())), Trust.HARDWARE)
+    aws = Root(base64.b64decode("".join(pem.split("-----")[2].split())), TrustClass.HARDWARE)
     spoilt, debug = [], 0
     for path in recorded():
         document = read(path.read_bytes())

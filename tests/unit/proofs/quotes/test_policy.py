@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 
 from paraph.core.errors import Malformed, Unverified
-from paraph.proofs.quotes.claims import Claims, Trust
+from paraph.proofs.quotes.claims import Claims, TrustClass
 from paraph.proofs.quotes.policy import AGE_MS_MAX, AHEAD_MS_MAX, Policy, check
 
 NOW_MS: Final = 1_760_000_000_000
@@ -15,7 +15,7 @@ MEASURED: Final = {f"pcr{index}": bytes((index + 1,)) * 48 for index in range(16
 RELEASE: Final = {name: MEASURED[name] for name in ("pcr0", "pcr1", "pcr2")}
 CLAIMS: Final = Claims(
     platform="nitro",
-    trust=Trust.HARDWARE,
+    trust=TrustClass.HARDWARE,
     time_ms=NOW_MS,
     debug=False,
     measurements=MEASURED,
@@ -26,7 +26,7 @@ CLAIMS: Final = Claims(
     module="i-0123456789abcdef0-enc0123456789abcdef",
     certificates=((b"region", 1), (b"zone", 2)),
 )
-POLICY: Final = Policy((RELEASE,), Trust.HARDWARE)
+POLICY: Final = Policy((RELEASE,), TrustClass.HARDWARE)
 
 
 def measuring(**changes: Any) -> Claims:
@@ -47,8 +47,8 @@ def test_release_is_found() -> None:
 @pytest.mark.parametrize(
     ("claims", "policy", "code"),
     [
-        (replace(CLAIMS, trust=Trust.HARDWARE_DEGRADED), POLICY, "policy.trust"),
-        (replace(CLAIMS, trust=Trust.SIMULATED, platform="simulated"), POLICY, "policy.trust"),
+        (replace(CLAIMS, trust=TrustClass.HARDWARE_DEGRADED), POLICY, "policy.trust"),
+        (replace(CLAIMS, trust=TrustClass.SIMULATED, platform="simulated"), POLICY, "policy.trust"),
         (replace(CLAIMS, debug=True), POLICY, "policy.debug"),
         (measuring(pcr1=None), POLICY, "policy.measurement"),
         (measuring(pcr0=b"\x01" * 47 + b"\x02"), POLICY, "policy.measurement"),
@@ -91,6 +91,6 @@ def test_limits_are_included() -> None:
 def test_empty_expectations(releases: tuple[Mapping[str, bytes], ...]) -> None:
     """A policy that leaves out what must be pinned is an error, whatever the claims."""
     with pytest.raises(Malformed) as caught:
-        check(CLAIMS, Policy(releases, Trust.HARDWARE), NOW_MS)
+        check(CLAIMS, Policy(releases, TrustClass.HARDWARE), NOW_MS)
 
     assert caught.value.code == "policy.empty"

@@ -9,13 +9,14 @@ from typing import Any, Final
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.der import node
 from tests.support.snp import CHIP, EXTENSIONS, NOW_S, TCB, Made, authority, authority_key, chip
 
 from paraph.core import der
 from paraph.core.digest import sha256
 from paraph.core.errors import Unverified
-from paraph.proofs.quotes import rsa, snp
-from paraph.proofs.quotes.claims import Claims, Trust
+from paraph.proofs.quotes import snp
+from paraph.proofs.quotes.claims import Claims, TrustClass
 from paraph.proofs.quotes.ecdsa import p384_sha384
 from paraph.proofs.quotes.rsa import PSS_SHA384, pss_sha384
 from paraph.proofs.quotes.snp import GENOA, TURIN, Root, read, verify
@@ -32,7 +33,7 @@ def chain() -> tuple[bytes, bytes, bytes]:
 
 def claims(data: bytes, path: tuple[bytes, ...] | None = None, now_s: int = NOW_S) -> Claims:
     """What a report proves."""
-    root = Root(chain()[0], Trust.HARDWARE, GENOA)
+    root = Root(chain()[0], TrustClass.HARDWARE, GENOA)
     return verify(read(data), chain() if path is None else path, root, now_s, pss_sha384, p384_sha384)
 
 
@@ -112,7 +113,7 @@ def test_claims() -> None:
     """A report proves its measurement, policy and versions, and what was bound; it tells no time."""
     found = claims(GOOD.report())
 
-    assert (found.platform, found.trust, found.debug) == ("snp", Trust.HARDWARE, False)
+    assert (found.platform, found.trust, found.debug) == ("snp", TrustClass.HARDWARE, False)
     assert (found.time_ms, found.nonce, found.key) == (None, None, None)
     assert found.versions == {"bootloader": 10, "tee": 0, "snp": 23, "microcode": 84}
     assert (found.measurements["measurement"], found.measurements["policy"]) == (b"m" * 48, u64(0x30000))
@@ -154,7 +155,7 @@ def test_any_key_or_signature(point: bytes, signature: bytes) -> None:
     """No bytes are an RSA signature, or a key of one, and none are an error."""
     made = authority_key("ARK").public_key()
     numbers = made.public_numbers()
-    good = b"\x30\x82\x02\x0a\x02\x82\x02\x01\x00" + numbers.n.to_bytes(512, "big") + b"\x02\x03\x01\x00\x01"
+    good = node(0x30, node(0x02, b"\0", numbers.n.to_bytes(512, "big")), b"\2\3\1\0\1")
 
     assert not pss_sha384(point, b"said", signature)
     assert not pss_sha384(good, b"said", signature)
@@ -165,10 +166,7 @@ def test_any_key_or_signature(point: bytes, signature: bytes) -> None:
 )
 def test_other_rsa_keys(numbers: bytes) -> None:
     """A key of another size or exponent, or that is none, verifies nothing."""
-    size = len(numbers)
-    head = b"\x30" + (bytes((size,)) if size < 128 else b"\x82" + size.to_bytes(2, "big"))
-
-    assert not rsa.pss_sha384(head + numbers, b"said", bytes(512))
+    assert not pss_sha384(node(0x30, numbers), b"said", bytes(512))
 
 
 def test_algorithm_identifiers() -> None:
@@ -197,9 +195,9 @@ def certificate(name: str) -> bytes:
 @pytest.mark.skipif(not RECORDED.exists(), reason="the recorded evidence is not here")
 def test_recorded_reports() -> None:
     """Genuine reports of Genoa and Turin verify; Milan's, and those by a cloud's key, do not."""
-    genoa = Root(certificate("genoa_ark.pem"), Trust.HARDWARE, GENOA)
-    turin = Root(certificate("turin_ark.pem"), Trust.HARDWARE, TURIN)
-    milan = Root(certificate("milan_ark.pem"), Trust.HARDWARE, GENOA)
+    genoa = Root(certificate("genoa_ark.pem"), TrustClass.HARDWARE, GENOA)
+    turin = Root(certificate("turin_ark.pem"), TrustClass.HARDWARE, TURIN)
+    milan = Root(certificate("milan_ark.pem"), TrustClass.HARDWARE, GENOA)
     rows = [
         ("ms_genoa_report.bin", genoa, "ms_genoa_ask.pem", "ms_genoa_vcek.pem", ""),
         ("lunal_genoa_v5_report.bin", genoa, "genoa_ask.der", "lunal_genoa_vcek.der", ""),

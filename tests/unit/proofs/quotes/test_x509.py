@@ -8,6 +8,7 @@ from cryptography import x509 as library
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.der import node
 from tests.support.nitro import CHAIN, LEAF, NOW_S, ROOT, key
 
 from paraph.core.errors import Malformed, ParaphError
@@ -21,16 +22,6 @@ from paraph.proofs.quotes.x509 import (
     Certificate,
     read_certificate,
 )
-
-
-def node(tag: int, *parts: bytes) -> bytes:
-    """A DER value of those parts."""
-    content = b"".join(parts)
-    size = len(content)
-    if size < 0x80:
-        return bytes((tag, size)) + content
-    width = (size.bit_length() + 7) // 8
-    return bytes((tag, 0x80 | width)) + size.to_bytes(width, "big") + content
 
 
 def text(form: str) -> bytes:
