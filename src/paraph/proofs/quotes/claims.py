@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import NoReturn
 
-from paraph.core.errors import Unverified
+from paraph.core.errors import Malformed, Unverified
 
 
 class TrustClass(IntEnum):
@@ -28,12 +28,22 @@ class TrustClass(IntEnum):
         return self.name.lower().replace("_", "-")
 
 
+def trust_class(word: str) -> TrustClass:
+    """The class of that word. Raises `Malformed` (`trust.class`)."""
+    for each in TrustClass:
+        if each.word == word:
+            return each
+    raise Malformed(
+        "trust.class", f"{word[:40]!a} is no trust class; one of {', '.join(each.word for each in TrustClass)}"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Claims:
     """What a quote proves.
 
     Args:
-        platform: `nitro`, `snp`, `simulated`.
+        platform: `nitro`, `snp`, `tdx`, `sgx`, `tpm`, `simulated`.
         trust: how much that is worth.
         time_ms: when the quote was made, by the platform's clock, Unix milliseconds; None where the platform tells no
             time, so that only a nonce says how old it is.

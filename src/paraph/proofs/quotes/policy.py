@@ -15,8 +15,15 @@ PINNED: Final[Mapping[str, tuple[str, ...]]] = {
     "nitro": ("pcr0", "pcr1", "pcr2"),
     "simulated": ("pcr0", "pcr1", "pcr2"),
     "snp": ("measurement", "policy"),
+    "tpm": ("pcr0", "pcr4", "pcr7"),
+    "tdx": ("mr_td", "rtmr1", "rtmr2", "td_attributes", "xfam"),
+    "sgx": ("mr_enclave", "mr_signer", "attributes"),
 }
-"""By platform: what a release must name at least. Of Nitro's, the first is of the whole image."""
+"""By platform: what a release must name at least. Of Nitro's, the first is of the whole image. Of TDX's they are the
+firmware, the kernel, its command line and first disk, and what the machine may do; not what changes with the host:
+`rtmr0` with its size and devices, `mr_seam` with each of Intel's modules, whose signer and version are checked anyway.
+A release may name them, too, and where the firmware takes tables from the host that the kernel runs, it should.
+Of a TPM's they are the firmware, what it started, and which keys may sign that."""
 AGE_MS_MAX: Final = 10 * 60 * 1_000
 AHEAD_MS_MAX: Final = 60 * 1_000
 
