@@ -51,6 +51,10 @@ testnet: $(READY) | $(ENGINE) ## The demo, on four validators that agree by Come
 devnet: $(READY) ## Start a whole network on this machine and leave it running.
 	$(BIN)/paraph devnet up
 
+.PHONY: enclave
+enclave: $(READY) ## Build the enclave image of the inference node from locked inputs, and print its measurements.
+	$(PY) -m tools.enclave $(ARGS)
+
 # --- check -------------------------------------------------------------------------------------------------------
 
 .PHONY: test
