@@ -3,7 +3,7 @@
 pragma solidity ^0.8.20;
 
 /// @title Nodes
-/// @notice Inference nodes: where they answer, what they serve, which key signs their receipts, and the bond they leave.
+/// @notice Inference nodes: where they answer, what they serve, which keys and enclaves sign their receipts, and their bond.
 /// @dev Answers at 0x0000000000000000000000000000000000000a02.
 interface INodes {
     event NodeRegistered(address indexed node, address indexed hotKey, string endpoint, uint256 bond);
@@ -17,6 +17,10 @@ interface INodes {
     event NodeLeaving(address indexed node, uint64 unlockTime);
 
     event NodeLeft(address indexed node, uint256 bond);
+
+    event EnclaveRegistered(address indexed node, address indexed receiptKey, bytes32 indexed release, string platform, uint8 trust, uint64 expires);
+
+    event EnclaveClosed(address indexed node, address indexed receiptKey, string reason);
 
     /// @notice The sender becomes a node, with the value sent as its bond.
     function register(string memory endpoint, address hotKey, bytes memory keyProof, uint8 layers, bytes32[] memory models) external payable;
@@ -41,6 +45,18 @@ interface INodes {
 
     /// @notice Whose a hot key is, and the heights it is valid at.
     function keyOf(address hotKey) external view returns (address node, uint64 heightFirst, uint64 heightLast);
+
+    /// @notice An enclave of the node becomes its signer of receipts. By the operator or the node's hot key.
+    function attest(address node, bytes32 release, bytes memory keyset, bytes memory evidence, uint64 height) external;
+
+    /// @notice Anyone may have an enclave closed that stands on what was revoked since it was registered.
+    function challenge(address receiptKey) external;
+
+    /// @notice What was verified of an enclave, by the address of its receipt key.
+    function enclave(address receiptKey) external view returns (address node, bytes memory keyset, bytes32 release, string memory platform, uint8 trust, string memory module, uint64 heightFirst, uint64 heightLast, uint64 expires);
+
+    /// @notice The receipt key that the node registered last (zero for none), and how many it registered.
+    function enclaveOf(address node) external view returns (address receiptKey, uint64 registered);
 
     /// @notice Nodes ever registered.
     function count() external view returns (uint256 nodes);

@@ -74,7 +74,7 @@ def test_testnet(tmp_path: Path) -> None:
     finally:
         stopped = devnet.down()
 
-    assert stopped == ["inference-node", *devnet.shape.full_nodes]
+    assert stopped == ["inference-node", "enclave-node", *devnet.shape.full_nodes]
     assert trust.read_bytes().strip() == load_genesis(devnet.home / "full-node-1").trust().encode()
     for name in (*demo.ANSWERS, "with-three.json", "with-four.json"):
         assert verify(tmp_path / name, trust) == 0

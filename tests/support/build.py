@@ -22,7 +22,7 @@ from paraph.core.smt import EMPTY, StateProof
 from paraph.core.tensor import Tensor
 from paraph.ledger.tree import prove, update
 from paraph.proofs.bundle import Answer, Bundle, Chain, Proved, Settled
-from paraph.proofs.check import SIGNATURE_EVIDENCE, given_of, units
+from paraph.proofs.check import given_of, units
 from paraph.proofs.header import Header, SignedHeader
 from paraph.proofs.light.trim import trimmed
 from paraph.proofs.light.types import LightBlock
@@ -32,6 +32,7 @@ from paraph.proofs.profile import EngineProfile
 from paraph.proofs.receipt import (
     NO_SOURCES,
     NO_STREAM,
+    SIGNATURE_EVIDENCE,
     Receipt,
     SignedReceipt,
     evidence_digest,

@@ -26,7 +26,7 @@ from paraph.ledger.tree import Update, update
 from paraph.ledger.truths import broken
 from paraph.ledger.tx import Tx
 from paraph.ledger.versions import BY_ADDRESS, BY_NAME
-from paraph.proofs.receipt import Receipt, SignedReceipt
+from paraph.proofs.receipt import SIGNATURE_DIGEST, Receipt, SignedReceipt
 from paraph.proofs.request import Layer, Request, SignedRequest
 
 CHAIN_ID: Final = 20_826
@@ -125,7 +125,7 @@ def receipt(asked: Request, now: int = START_S, **changes: Any) -> Receipt:
         Digest(keccak256(b"profile")),
         ZERO_DIGEST,
         asked.layer,
-        Digest(keccak256(b"evidence")),
+        SIGNATURE_DIGEST,
         7,
         11,
         1,

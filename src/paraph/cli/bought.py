@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 import click
 
 from paraph.cli.terminal import note, waiting
+from paraph.cli.trust import min_trust_option
 from paraph.core.amount import format_opg, parse_opg
 from paraph.core.ident import to_hex
 from paraph.core.keys import address_from_text, checksummed
@@ -30,12 +31,15 @@ class Terms(TypedDict):
     max_price: str | None
     layer: str
     node: str | None
+    min_trust: str
+    private: bool
+    relay: str
     save: Path | None
     wait: bool
 
 
 def terms_options(command: F) -> F:
-    """`--max-price`, `--layer`, `--node`, `--save`, `--wait`."""
+    """`--max-price`, `--layer`, `--min-trust`, `--private`, `--relay`, `--node`, `--save`, `--wait`."""
     for option in (
         click.option("--wait", is_flag=True, help="Wait until it is settled; what is saved then proves that too."),
         click.option(
@@ -44,6 +48,9 @@ def terms_options(command: F) -> F:
             help="Save the answer with all its proofs, for `paraph verify`.",
         ),
         click.option("--node", metavar="ADDRESS", help="Ask this node; by default any that serves the model."),
+        click.option("--relay", default="", metavar="URL", help="Layer tee: let this relay carry it, sealed."),
+        click.option("--private", is_flag=True, help="Layer tee: seal request and answer to the enclave's own key."),
+        min_trust_option,
         click.option(
             "--layer",
             type=click.Choice(("signature", "tee", "zk")),
@@ -67,6 +74,9 @@ def options_of(terms: Terms) -> "Options":
         "layer": terms["layer"],
         "max_price": None if terms["max_price"] is None else parse_opg(terms["max_price"]),
         "node": None if terms["node"] is None else address_from_text(terms["node"], "--node"),
+        "min_trust": terms["min_trust"],
+        "private": terms["private"],
+        "relay": terms["relay"],
     }
 
 

@@ -134,6 +134,7 @@ def _how(found: "Devnet", home: str, command: str) -> list[str]:
         f"  ledger (Ethereum JSON-RPC)  {ledger[0]}",
         *(f"                              {url}" for url in ledger[1:]),
         f"  inference node              {processes['inference-node']['url']}",
+        f"  in an enclave (SIMULATED)   {processes['enclave-node']['url']}",
         f"  trust file                  {found.trust_file}",
         "",
         "try",

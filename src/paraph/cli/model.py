@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from paraph.cli.layers import bits_of, layers_option, words_of
 from paraph.cli.places import json_option, key_options, needs, network_option, open_client, open_network
 from paraph.cli.terminal import emit, marked, note, printable, say, table, waiting
 from paraph.core.amount import format_opg, parse_opg
@@ -13,13 +14,9 @@ from paraph.core.errors import Rejected
 from paraph.core.ident import to_hex
 from paraph.core.keys import checksummed
 from paraph.proofs.manifest import KINDS, Manifest
-from paraph.proofs.request import Layer
 
 if TYPE_CHECKING:
     from paraph.flows.registry import Offer
-
-SIGNATURE_BIT = 1 << (Layer.SIGNATURE - 1)
-"""The layer that every model offers in this version."""
 
 
 @click.group()
@@ -43,6 +40,7 @@ def model() -> None:
 @click.option("--dry-run", is_flag=True, help="Inspect and compute the id; register nothing.")
 @network_option
 @key_options
+@layers_option("signature", "tee")
 @json_option
 def push(
     path: Path,
@@ -58,6 +56,7 @@ def push(
     wallet_file: Path | None,
     password_file: Path | None,
     devnet_key: str | None,
+    layers: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Register the model in PATH, a file or a folder: its id, its price, and your royalty.
@@ -88,7 +87,7 @@ def push(
     from paraph.cli.wallet import sent_json
     from paraph.ledger.rooms.models.calls import CONTRACT as MODELS
 
-    arguments = (model_id, manifest.digest(), name, kind, royalty, SIGNATURE_BIT, *prices)
+    arguments = (model_id, manifest.digest(), name, kind, royalty, bits_of(layers), *prices)
     with open_client(network_file, wallet_file, password_file, devnet_key) as client, waiting("registering"):
         known = client.models().get(model_id)
         if known is not None and known.owner != client.account:
@@ -188,7 +187,7 @@ def _offer(offer: "Offer") -> dict[str, Any]:
         "owner": checksummed(found.owner),
         "manifest_digest": to_hex(found.manifest_digest),
         "royalty_bps": found.royalty_bps,
-        "layers": [layer.name.lower() for layer in Layer if found.layers >> (layer - 1) & 1],
+        "layers": words_of(found.layers),
         "price": {
             "version": found.price_version,
             **{f"{name}_wei": str(wei) for name, wei in amounts.items()},

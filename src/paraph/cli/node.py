@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from paraph.cli.layers import bits_of, layers_option, words_of
 from paraph.cli.places import (
     FILE,
     find_network,
@@ -21,17 +22,21 @@ from paraph.cli.places import (
     read_password,
 )
 from paraph.cli.terminal import emit, marked, printable, say, table, waiting
+from paraph.cli.trust import min_trust_option
 from paraph.core.amount import format_opg, parse_opg
-from paraph.core.errors import Rejected
+from paraph.core.errors import Rejected, Unverified
 from paraph.core.ident import Address, ModelId, to_hex
 from paraph.core.keys import address_from_text, checksummed
+from paraph.proofs.meeting import judge_meeting
+from paraph.proofs.quotes.claims import trust_class
 
 if TYPE_CHECKING:
+    import ssl
+
     from paraph.flows.transact import Sent
     from paraph.ledger.rooms.nodes.types import Node
     from paraph.sdk.client import Client
 
-SIGNATURE_BIT = 1
 HOME = click.Path(file_okay=False, path_type=Path)
 
 
@@ -65,9 +70,10 @@ def list_(network_file: Path | None, as_json: bool) -> None:
 @network_option
 @json_option
 def show(address: str, network_file: Path | None, as_json: bool) -> None:
-    """What the ledger knows of the node ADDRESS."""
+    """What the ledger knows of the node ADDRESS, and of its enclave."""
     account, found = _one(address, network_file)
     facts = _facts(account, found)
+    facts["enclave"] = _enclave(account, network_file)
     if as_json:
         emit(facts)
         return
@@ -77,10 +83,49 @@ def show(address: str, network_file: Path | None, as_json: bool) -> None:
         "bond": f"{format_opg(found.bond)} OPG",
         "signs with": checksummed(found.hot_key),
         "heard of": _ago(found.heartbeat_s),
+        "layers": ", ".join(facts["layers"]),
         "models": ", ".join(facts["models"]) or "none",
     }
+    rows |= facts["enclave"] or {"enclave": "none"}
     for title, value in rows.items():
-        say(f"{title:10} {printable(value)}")
+        say(f"{title:10} {printable(str(value))}")
+
+
+@node.command()
+@click.argument("address")
+@click.option(
+    "--save",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Keep the meeting with all its proofs, for `paraph verify`.",
+)
+@min_trust_option
+@network_option
+@json_option
+def attest(address: str, save: Path | None, min_trust: str, network_file: Path | None, as_json: bool) -> None:
+    """Meet the enclave of the node ADDRESS now, as a client does before its first prompt.
+
+    The ledger's record, whoever holds the TLS key that it names, and an attestation for a nonce of ours. Exit code 1
+    when it may not be spoken to, with the reason.
+    """
+    from paraph.cli.reading import ask
+    from paraph.flows.meet import Memory, meet
+    from paraph.sdk.saving import save as keep
+
+    account, found = _one(address, network_file)
+    network = open_network(find_network(network_file))
+    met = ask(network, meet(network.trust, account, found.endpoint, trust_class(min_trust), Memory()))
+    document = met.document()
+    if save is not None:
+        keep(document.encode(), save)
+    verdict = judge_meeting(document, network.trust, trust_class(min_trust))
+    if as_json:
+        emit({"node": to_hex(account), "saved": None if save is None else str(save), **verdict.as_json()})
+        return
+    say(marked(f"✓ met {checksummed(account)}; trust class {met.claims.trust.word}"))
+    for claim in verdict.claims:
+        say(marked(printable(f"  ✓ {claim.sentence}")))
+    if save is not None:
+        say(printable(f"  saved: {save}"))
 
 
 @node.command()
@@ -94,9 +139,10 @@ def status(address: str, network_file: Path | None, as_json: bool) -> int:
     account, found = _one(address, network_file)
     began = time.monotonic()
     try:
-        reply = httpx.get(found.endpoint.rstrip("/") + "/v2/health/ready", timeout=10, trust_env=False)
+        url = found.endpoint.rstrip("/") + "/v2/health/ready"
+        reply = httpx.get(url, timeout=10, trust_env=False, verify=_tls_of(account, network_file))
         ready, why = reply.status_code == httpx.codes.OK, f"HTTP {reply.status_code}"
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, Unverified) as error:
         ready, why = False, str(error) or type(error).__name__
     took_ms = round((time.monotonic() - began) * 1000)
     if as_json:
@@ -114,9 +160,17 @@ def status(address: str, network_file: Path | None, as_json: bool) -> int:
 @click.option("--operator", metavar="ADDRESS", required=True, help="The account that will register the node.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(1, 65_535), default=8_600, show_default=True)
+@click.option(
+    "--enclave",
+    type=click.Choice(("", "nitro", "snp", "tdx", "simulated")),
+    default="",
+    help="The platform of the enclave that the node runs in; it then serves the layer tee.",
+)
 @network_option
 @json_option
-def init(folder: Path, operator: str, host: str, port: int, network_file: Path | None, as_json: bool) -> None:
+def init(
+    folder: Path, operator: str, host: str, port: int, enclave: str, network_file: Path | None, as_json: bool
+) -> None:
     """Make a node's folder: its configuration, and a hot key that signs its receipts.
 
     The hot key opens with a password in a file beside it, since the node starts by itself; give it only what gas costs.
@@ -135,7 +189,7 @@ def init(folder: Path, operator: str, host: str, port: int, network_file: Path |
     with waiting("encrypting the hot key"):
         save_key(folder / KEY, key, password)
     write_private(folder / PASSWORD, password.encode())
-    config = Config(folder, network.rpc_url, network.trust, account, (), host=host, port=port)
+    config = Config(folder, network.rpc_url, network.trust, account, (), host=host, port=port, enclave=enclave)
     write_private(folder / CONFIG, (json.dumps(config.as_json(), indent=1) + "\n").encode())
     if as_json:
         emit({"home": str(folder), "hot_key": to_hex(key.address), "operator": to_hex(account)})
@@ -143,7 +197,8 @@ def init(folder: Path, operator: str, host: str, port: int, network_file: Path |
     say(marked(f"✓ {folder}: hot key {checksummed(key.address)}"))
     say(f"  next: paraph wallet send {checksummed(key.address)} 10")
     say(f"        paraph model push … --node-home {folder}")
-    say(f"        paraph node register --home {folder} --endpoint URL --model NAME")
+    layer = " --layer tee" if enclave else ""
+    say(f"        paraph node register --home {folder} --endpoint URL --model NAME{layer}")
     say(f"        paraph node run --home {folder}")
 
 
@@ -154,6 +209,7 @@ def init(folder: Path, operator: str, host: str, port: int, network_file: Path |
 @click.option("--endpoint", required=True, metavar="URL", help="Where clients reach the node.")
 @click.option("--model", "models", multiple=True, required=True, help="A model it serves, by name or id; repeat it.")
 @click.option("--bond", default="1000", show_default=True, metavar="OPG", help="Comes back some time after leaving.")
+@layers_option("signature")
 @network_option
 @key_options
 @json_option
@@ -164,6 +220,7 @@ def register(
     endpoint: str,
     models: tuple[str, ...],
     bond: str,
+    layers: tuple[str, ...],
     network_file: Path | None,
     wallet_file: Path | None,
     password_file: Path | None,
@@ -185,7 +242,7 @@ def register(
     wei = parse_opg(bond)
     with open_client(network_file, wallet_file, password_file, devnet_key) as client, waiting("registering"):
         proof = hot.sign(key_proof_digest(client.network.trust.chain_id, client.account))
-        arguments = (endpoint, hot.address, proof, SIGNATURE_BIT, _ids(client, models))
+        arguments = (endpoint, hot.address, proof, bits_of(layers), _ids(client, models))
         sent = client.transact(NODES, "register", *arguments, value=wei)
         account = client.account
     _told(sent, f"node {checksummed(account)} registered, with a bond of {format_opg(wei)} OPG", as_json)
@@ -194,12 +251,14 @@ def register(
 @node.command()
 @click.option("--endpoint", metavar="URL", help="Where clients reach the node; by default as before.")
 @click.option("--model", "models", multiple=True, required=True, help="All the models it serves from now on.")
+@layers_option()
 @network_option
 @key_options
 @json_option
 def update(
     endpoint: str | None,
     models: tuple[str, ...],
+    layers: tuple[str, ...],
     network_file: Path | None,
     wallet_file: Path | None,
     password_file: Path | None,
@@ -213,7 +272,9 @@ def update(
         mine = client.nodes().get(client.account)
         if mine is None:
             raise Rejected("nodes.unknown", f"{checksummed(client.account)} is not a registered node")
-        sent = client.transact(NODES, "update", endpoint or mine.endpoint, SIGNATURE_BIT, _ids(client, models))
+        sent = client.transact(
+            NODES, "update", endpoint or mine.endpoint, bits_of(layers) if layers else mine.layers, _ids(client, models)
+        )
     _told(sent, "updated", as_json)
 
 
@@ -285,6 +346,47 @@ def _one(address: str, network_file: Path | None) -> "tuple[Address, Node]":
     return account, found
 
 
+def _tls_of(account: Address, network_file: Path | None) -> "ssl.SSLContext | bool":
+    """How a node's address is reached: an enclave is known by its key, others by certificate authorities."""
+    from paraph.adapters.http.tls import pinned
+    from paraph.cli.reading import ask
+    from paraph.flows.meet import known
+    from paraph.proofs.attestation import keyset_of
+
+    network = open_network(find_network(network_file))
+    try:
+        return pinned(keyset_of(ask(network, known(network.trust, account)).enclave.keyset).tls_key)
+    except Unverified as error:
+        if error.code != "meet.unknown":
+            raise
+        return True
+
+
+def _enclave(account: Address, network_file: Path | None) -> dict[str, Any] | None:
+    """What the ledger knows of a node's enclave; None where it has none."""
+    from paraph.cli.reading import ask
+    from paraph.flows.meet import known
+    from paraph.proofs.attested import described
+
+    network = open_network(find_network(network_file))
+    try:
+        found = ask(network, known(network.trust, account))
+    except Unverified as error:
+        if error.code != "meet.unknown":
+            raise
+        return None
+    enclave, release = found.enclave, found.release
+    ended = f"closed at block {enclave.height_last}" if enclave.height_last else ""
+    return {
+        "enclave": described(enclave),
+        "runs": f"{release.name} ({release.source})",
+        "release": to_hex(enclave.release),
+        "module": enclave.module,
+        "verified": f"block {enclave.height_first}",
+        "expires": ended or time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(enclave.expires_s)),
+    }
+
+
 def _ids(client: "Client", names: tuple[str, ...]) -> tuple[ModelId, ...]:
     return tuple(client.offer(name).model_id for name in names)
 
@@ -296,7 +398,7 @@ def _facts(address: Address, found: "Node") -> dict[str, Any]:
         "bond_wei": str(found.bond),
         "bond_opg": format_opg(found.bond),
         "hot_key": to_hex(found.hot_key),
-        "layers": found.layers,
+        "layers": words_of(found.layers),
         "models": [to_hex(model_id) for model_id in found.models],
         "heartbeat_s": found.heartbeat_s,
     }

@@ -10,6 +10,7 @@ import click
 from paraph.cli.bought import Terms, options_of
 from paraph.cli.places import find_key, json_option, key_options, needs, network_option, open_network
 from paraph.cli.terminal import emit, note, say
+from paraph.cli.trust import min_trust_option
 
 if TYPE_CHECKING:
     from paraph.sdk.proxy import Proxy
@@ -30,6 +31,9 @@ PORT = 11_435
 )
 @click.option("--max-price", metavar="OPG", help="Pay no more than this for one answer.")
 @click.option("--layer", type=click.Choice(("signature", "tee", "zk")), default="signature", show_default=True)
+@min_trust_option
+@click.option("--private", is_flag=True, help="Layer tee: seal requests and answers to the enclave's own key.")
+@click.option("--relay", default="", metavar="URL", help="Layer tee: let this relay carry them, sealed.")
 @click.option("--node", metavar="ADDRESS", help="Ask this node only.")
 @click.option(
     "--dangerous-listen-anywhere",
@@ -46,6 +50,9 @@ def proxy(
     aliases: tuple[str, ...],
     max_price: str | None,
     layer: str,
+    min_trust: str,
+    private: bool,
+    relay: str,
     node: str | None,
     dangerous_listen_anywhere: bool,
     network_file: Path | None,
@@ -63,7 +70,16 @@ def proxy(
         from paraph.adapters.http.logs import configure_logs
         from paraph.adapters.http.server import run
         from paraph.sdk.proxy import Proxy, Settings
-    terms: Terms = {"max_price": max_price, "layer": layer, "node": node, "save": None, "wait": False}
+    terms: Terms = {
+        "max_price": max_price,
+        "layer": layer,
+        "node": node,
+        "min_trust": min_trust,
+        "private": private,
+        "relay": relay,
+        "save": None,
+        "wait": False,
+    }
     if save_dir is not None:
         save_dir.mkdir(parents=True, exist_ok=True)
     settings = Settings(options_of(terms), read_aliases(aliases), buffer, save_dir, not dangerous_listen_anywhere)

@@ -8,6 +8,7 @@ import click
 
 from paraph.cli.places import FILE, devnet_home, json_option, needs, network_option, open_network, read_file
 from paraph.cli.terminal import emit, marked, note, paint, printable, say, shown, waiting
+from paraph.cli.trust import min_trust_option
 from paraph.core.amount import format_opg
 from paraph.core.errors import Rejected
 from paraph.core.ident import to_hex
@@ -63,20 +64,25 @@ def show(file: Path, as_json: bool) -> None:
 @click.argument("file", type=FILE)
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write here; by default FILE itself.")
 @click.option("--patience", type=click.IntRange(0), default=PATIENCE_S, show_default=True, help="Seconds to wait.")
+@min_trust_option
 @network_option
 @json_option
-def settle(file: Path, out: Path | None, patience: int, network_file: Path | None, as_json: bool) -> None:
+def settle(
+    file: Path, out: Path | None, patience: int, min_trust: str, network_file: Path | None, as_json: bool
+) -> None:
     """Add the proof of its settlement to FILE, once it is settled. What is written is verified first."""
     from paraph.cli.reading import ask
     from paraph.flows.buy import await_settled
     from paraph.proofs.check import verify
+    from paraph.proofs.quotes.claims import trust_class
     from paraph.sdk.answer import Answer
 
     network = open_network(network_file)
     bundle = _read(file)
-    verify(bundle, network.trust)
+    least = trust_class(min_trust)
+    verify(bundle, network.trust, least)
     with waiting("waiting for the settlement"):
-        answer = Answer(ask(network, await_settled(network.trust, bundle, patience * 1000)))
+        answer = Answer(ask(network, await_settled(network.trust, bundle, patience * 1000, least)))
     target = out or file
     answer.save(target)
     settled = answer.bundle.chain.settled

@@ -17,6 +17,7 @@ class Tag(Enum):
     GENESIS = "paraph/genesis/1"
     KEYSET = "paraph/keyset/1"
     BINDING = "paraph/binding/1"
+    RELEASE = "paraph/release/1"
     DEVICES = "paraph/devices/1"
     DEVICE_NONCE = "paraph/device-nonce/1"
     ENCLAVE_NONCE = "paraph/enclave-nonce/1"

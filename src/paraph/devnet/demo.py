@@ -22,13 +22,17 @@ from paraph.ledger.rooms.accounts.keys import STAKERS, TREASURY
 from paraph.proofs.bundle import decode_bundle
 from paraph.proofs.check import judge
 from paraph.proofs.policy import decode_trust
+from paraph.proofs.quotes.claims import TrustClass
 from paraph.proofs.verdict import render
 from paraph.sdk.answer import Answer
 from paraph.sdk.client import Client
 
 OUT: Final = Path("build/demo")
 QUESTION: Final = "In two sentences: why should anyone be able to check which model wrote an answer?"
-ANSWERS: Final = ("chat.json", "infer.json")
+ENCLAVED: Final = "In one sentence: what is an enclave?"
+ANSWERS: Final = ("chat.json", "infer.json", "tee.json")
+LEAST: Final = (TrustClass.HARDWARE, TrustClass.HARDWARE, TrustClass.SIMULATED)
+"""What each is checked for: an enclave that is simulated must be asked for by name."""
 
 
 def main(shape: Shape = SOLO, out: Path = OUT) -> int:
@@ -46,19 +50,21 @@ def main(shape: Shape = SOLO, out: Path = OUT) -> int:
     finally:
         devnet.down()
     _say("\n· the network is stopped: from here on there are only files\n")
-    verified = [_verify(out / name, out / "trust.json") for name in ANSWERS]
+    verified = [_verify(out / name, out / "trust.json", least) for name, least in zip(ANSWERS, LEAST, strict=True)]
     _say(f"\n{time.monotonic() - began:.0f} s. Check again any time, anywhere:")
     _say(f"  paraph verify {out}/chat.json --trust {out}/trust.json")
+    _say(f"  paraph verify {out}/tee.json --trust {out}/trust.json --min-trust simulated")
     return 0 if all(verified) else 1
 
 
 def buy(devnet: Devnet, out: Path) -> None:
-    """Buy two answers and show who was paid; leave them, settled, in `out` with the trust file to check them by."""
+    """Buy three answers and show who was paid; leave them, settled, in `out` with the trust file to check them by."""
     shutil.copyfile(devnet.trust_file, out / "trust.json")
     with Client.open(devnet.network_file, devnet.key("user")) as client:
         people = {
             "model owner": devnet.key("developer").address,
             "node operator": devnet.key("operator").address,
+            "enclave's operator": devnet.key("enclave-operator").address,
             "stakers' pool": STAKERS,
             "treasury": TREASURY,
         }
@@ -82,10 +88,21 @@ def buy(devnet: Devnet, out: Path) -> None:
             f"price {format_opg(decision.price)} OPG"
         )
 
+        _say(f"\n» {ENCLAVED} (asked of an enclave; it is SIMULATED, no hardware stands behind it)\n")
+        sealed = client.chat_stream(
+            "smollm2-135m-instruct", ENCLAVED, max_tokens=60, temperature=0, layer="tee", min_trust="simulated"
+        )
+        for piece in sealed:
+            sys.stdout.write(piece)
+            sys.stdout.flush()
+        enclaved = sealed.answer
+        _say(f"\n\n· verified, by an enclave that is SIMULATED; price {format_opg(enclaved.price)} OPG")
+
         _say("· waiting for the settlement")
-        for answer, name in zip((chat, decision), ANSWERS, strict=True):
+        answers = (chat, decision, enclaved)
+        for answer, name in zip(answers, ANSWERS, strict=True):
             client.settled(answer).save(out / name)
-        _paid(client, people, before, escrow, (chat, decision))
+        _paid(client, people, before, escrow, answers)
 
 
 def _paid(
@@ -96,15 +113,15 @@ def _paid(
     for name, account in people.items():
         gained = client.balance(account) - before[name]
         total += gained
-        _say(f"  {name:14} {checksummed(account)}  {format_opg(gained):>14} OPG")
+        _say(f"  {name:18} {checksummed(account)}  {format_opg(gained):>14} OPG")
     spent = escrow - client.escrow().available
     price = sum(answer.price for answer in answers)
-    _say(f"  {'the payer paid':57}  {format_opg(spent):>14} OPG of escrow ({format_opg(price)} for the answers)")
+    _say(f"  {'the payer paid':61}  {format_opg(spent):>14} OPG of escrow ({format_opg(price)} for the answers)")
     _say(f"  (the treasury also receives base fees of transactions: {format_opg(total - spent)} OPG)")
 
 
-def _verify(file: Path, trust: Path) -> bool:
-    verdict = judge(decode_bundle(file.read_bytes()), decode_trust(trust.read_bytes()))
+def _verify(file: Path, trust: Path, least: TrustClass) -> bool:
+    verdict = judge(decode_bundle(file.read_bytes()), decode_trust(trust.read_bytes()), least)
     result, *lines = render(verdict)
     _say(f"{file}: {result}")
     for line in lines:

@@ -12,6 +12,9 @@ from paraph.core.keys import PrivateKey
 from paraph.devnet.shape import Shape, decode_shape
 
 INFERENCE_NODE: Final = "inference-node"
+ENCLAVE_NODE: Final = "enclave-node"
+"""An inference node in a simulated enclave: it serves the layer `tee`, the other the layer `signature`."""
+INFERENCE_NODES: Final = (INFERENCE_NODE, ENCLAVE_NODE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ class Folder:
         return self.home / "keys" / f"{name}.json"
 
     def node_home(self, name: str) -> Path:
-        """The home of a full node or of the inference node, by its name."""
+        """The home of a full node or of an inference node, by its name."""
         return self.home / name
 
     def port_file(self, name: str) -> Path:
@@ -79,4 +82,10 @@ class Folder:
 
     def url(self, name: str) -> str:
         """The URL where that node is asked."""
-        return f"http://127.0.0.1:{self.port(name)}"
+        scheme = "https" if name == ENCLAVE_NODE else "http"
+        return f"{scheme}://127.0.0.1:{self.port(name)}"
+
+    @property
+    def simulated_root(self) -> Path:
+        """The folder of the simulated enclaves' root, and of its key, which guards nothing."""
+        return self.node_home(ENCLAVE_NODE)

@@ -8,13 +8,15 @@ import socket
 from contextlib import ExitStack
 from typing import Final
 
+from paraph.adapters.enclaves.simulated import CERTIFICATE, make_root
 from paraph.adapters.keys.keystore import SCRYPT_N_LIGHT, new_key, save_key, write_private
 from paraph.adapters.system import SystemClock, random_bytes
 from paraph.core.amount import SUPPLY_WEI, WEI_PER_OPG, Wei, share
 from paraph.core.encode import canonical
 from paraph.core.errors import Rejected
 from paraph.core.ident import Address
-from paraph.devnet.folder import INFERENCE_NODE, Folder
+from paraph.devnet.enclave import package_release
+from paraph.devnet.folder import INFERENCE_NODES, Folder
 from paraph.devnet.shape import Shape
 from paraph.full_node.__main__ import KEY as PRODUCER_KEY
 from paraph.full_node.__main__ import PASSWORD as PRODUCER_PASSWORD
@@ -39,7 +41,7 @@ ALLOCATION_BPS: Final = {
     "airdrop": 400,
 }
 """The token's allocation. On a devnet all of it is held by test keys, unvested; `ecosystem` is the faucet."""
-PEOPLE: Final = ("producer", "operator", "hot", "developer", "user")
+PEOPLE: Final = ("producer", "operator", "hot", "enclave-operator", "enclave-hot", "developer", "user")
 VALIDATOR_BOND: Final = Wei(1_000_000 * WEI_PER_OPG)
 VALIDATOR_BALANCE: Final = Wei(1_000 * WEI_PER_OPG)
 """To pay for transactions with. Bonds and balances are the foundation's: at most 41 of its 150 million OPG."""
@@ -56,14 +58,16 @@ def make(folder: Folder, shape: Shape) -> None:
     if (folder.home / "keys").exists():
         said = f"{folder.home} holds keys but no whole devnet: its making was interrupted, or another version made it"
         raise Rejected("devnet.half_made", f"{said}; delete it, or choose another folder")
-    for name in ("keys", "logs", "run", f"{INFERENCE_NODE}/{node_config.MANIFESTS}"):
+    for name in ("keys", "logs", "run", *(f"{node}/{node_config.MANIFESTS}" for node in INFERENCE_NODES)):
         (folder.home / name).mkdir(mode=0o700, parents=True, exist_ok=True)
     write_private(folder.password_file, random_bytes(16).hex().encode())
     for name in (*PEOPLE, *ALLOCATION_BPS, *shape.operators):
         save_key(folder.key_file(name), new_key(), folder.password(), scrypt_n=SCRYPT_N_LIGHT)
-    _copy_key(folder, "hot", INFERENCE_NODE, node_config.KEY, node_config.PASSWORD)
-    ports = iter(_free_ports(2 * len(shape.full_nodes) + 1))
-    for name in (*shape.full_nodes, INFERENCE_NODE):
+    for hot, node in zip(("hot", "enclave-hot"), INFERENCE_NODES, strict=True):
+        _copy_key(folder, hot, node, node_config.KEY, node_config.PASSWORD)
+    make_root(folder.simulated_root, SystemClock())
+    ports = iter(_free_ports(2 * len(shape.full_nodes) + len(INFERENCE_NODES)))
+    for name in (*shape.full_nodes, *INFERENCE_NODES):
         folder.port_file(name).write_text(str(next(ports)))
 
     genesis = _agreeing(folder, shape, list(ports)) if shape.validators else _solo(folder, shape)
@@ -125,6 +129,8 @@ def _genesis(folder: Folder, producers: tuple[Address, ...], validators: tuple[G
             *(Allocation(each.operator, VALIDATOR_BALANCE, each.moniker) for each in validators),
         ),
         validators=validators,
+        releases=(package_release(),),
+        simulated_root=(folder.simulated_root / CERTIFICATE).read_bytes(),
     )
 
 

@@ -1,4 +1,4 @@
-"""A devnet, started and stopped: full nodes, an inference node, funded accounts, published models.
+"""A devnet, started and stopped: full nodes, two inference nodes, funded accounts, published models.
 
 Everything is in one folder. The processes are the same programs that operators run; only the money is play money.
 """
@@ -16,7 +16,7 @@ from paraph.adapters.comet.engine import find_binary
 from paraph.core.errors import Rejected, Unavailable
 from paraph.core.keys import PrivateKey
 from paraph.devnet import processes
-from paraph.devnet.folder import INFERENCE_NODE, Folder
+from paraph.devnet.folder import INFERENCE_NODES, Folder
 from paraph.devnet.making import make
 from paraph.devnet.publishing import Say, publish
 from paraph.devnet.shape import SOLO, Shape
@@ -100,16 +100,17 @@ class Devnet:
         for name in shape.full_nodes:
             self._await_state(name, network)
         publish(self._folder, network, self._folder.url(shape.full_nodes[-1]), say)
-        if not self._pid(INFERENCE_NODE):
-            say("starting the inference node")
-            processes.start(self._folder, {INFERENCE_NODE: "paraph.inference_node"})
+        resting = [name for name in INFERENCE_NODES if not self._pid(name)]
+        if resting:
+            say("starting the inference nodes, one of them in an enclave that is SIMULATED")
+            processes.start(self._folder, dict.fromkeys(resting, "paraph.inference_node"))
 
     def down(self) -> list[str]:
         """Stop what runs, gracefully. Returns the names of what was stopped."""
         if not self.made:
             return []
-        # The inference node first: it still settles what it has earned.
-        return [*self.stop([INFERENCE_NODE]), *self.stop(self.shape.full_nodes)]
+        # The inference nodes first: they still settle what they have earned.
+        return [*self.stop(INFERENCE_NODES), *self.stop(self.shape.full_nodes)]
 
     def stop(self, names: Iterable[str]) -> list[str]:
         """Stop these, gracefully; `up` starts them again. Returns those that ran."""
@@ -119,7 +120,7 @@ class Devnet:
         """What runs, and where."""
         return {
             name: {"running": bool(self._pid(name)), "pid": self._pid(name), "url": self._folder.url(name)}
-            for name in (*self.shape.full_nodes, INFERENCE_NODE)
+            for name in (*self.shape.full_nodes, *INFERENCE_NODES)
         }
 
     # --- its parts ---

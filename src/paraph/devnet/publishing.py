@@ -1,10 +1,11 @@
-"""Publishing on a devnet: money for its accounts, models with their prices, the inference node with its bond.
+"""Publishing on a devnet: money for its accounts, models with their prices, the inference nodes with their bonds.
 
 Each step is taken when the ledger does not show it yet, so that doing all of them again does nothing.
 """
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from paraph.adapters.blobs.folder import FolderBlobs
@@ -12,34 +13,67 @@ from paraph.core.amount import WEI_PER_OPG
 from paraph.core.encode import canonical
 from paraph.core.errors import Unavailable
 from paraph.core.ident import ModelId
-from paraph.devnet.folder import INFERENCE_NODE, Folder
+from paraph.devnet.enclave import package_release
+from paraph.devnet.folder import ENCLAVE_NODE, INFERENCE_NODE, Folder
 from paraph.devnet.models import DevnetModel, available
 from paraph.inference_node import config as node_config
 from paraph.inference_node.models import describe, keep
 from paraph.ledger.rooms.escrow.calls import CONTRACT as ESCROW
+from paraph.ledger.rooms.measurements.calls import CONTRACT as MEASUREMENTS
 from paraph.ledger.rooms.models.calls import CONTRACT as MODELS
 from paraph.ledger.rooms.nodes.calls import CONTRACT as NODES
 from paraph.ledger.rooms.nodes.rules import key_proof_digest
 from paraph.proofs.manifest import Manifest
-from paraph.proofs.records import Model
+from paraph.proofs.records import Model, release_id
+from paraph.proofs.request import Layer
 from paraph.sdk.client import Client
 from paraph.sdk.network import Network
 
 Say = Callable[[str], None]
 """Tells a person what is being done."""
 
-FUNDED_OPG: Final = (("operator", 1_000_000), ("hot", 1_000), ("developer", 1_000), ("user", 10_000))
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """An inference node of the devnet.
+
+    Args:
+        node: its name.
+        operator, hot: the names of its keys.
+        layers: bit n−1 set when it serves layer n.
+        enclave: the platform it runs in; empty for none.
+    """
+
+    node: str
+    operator: str
+    hot: str
+    layers: int
+    enclave: str
+
+
+SEATS: Final = (
+    Seat(INFERENCE_NODE, "operator", "hot", 1 << (Layer.SIGNATURE - 1), ""),
+    Seat(ENCLAVE_NODE, "enclave-operator", "enclave-hot", 1 << (Layer.TEE - 1), "simulated"),
+)
+FUNDED_OPG: Final = (
+    ("operator", 1_000_000),
+    ("hot", 1_000),
+    ("enclave-operator", 1_000_000),
+    ("enclave-hot", 1_000),
+    ("developer", 1_000),
+    ("user", 10_000),
+)
 BOND_OPG: Final = 10_000
 ESCROW_OPG: Final = 100
 
 
 def publish(folder: Folder, network: Network, rpc_url: str, say: Say) -> None:
-    """Publish what is not published yet, and write the inference node's settings.
+    """Publish what is not published yet, and write the inference nodes' settings.
 
     Args:
         folder: the devnet's.
         network: how to reach its ledger.
-        rpc_url: the full node that the inference node is to ask.
+        rpc_url: the full node that the inference nodes are to ask.
         say: told each step.
 
     Raises:
@@ -57,29 +91,47 @@ def publish(folder: Folder, network: Network, rpc_url: str, say: Say) -> None:
             for name, opg in FUNDED_OPG:
                 faucet.transfer(folder.key(name).address, opg * WEI_PER_OPG)
     _register_models(folder, network, registered, list(zip(found, manifests, strict=True)), say)
-    _register_node(folder, network, [manifest.model_id() for manifest in manifests], say)
+    _approve_release(folder, network, say)
+    for seat in SEATS:
+        _register_node(folder, network, seat, [manifest.model_id() for manifest in manifests], say)
+        settings = node_config.Config(
+            folder.node_home(seat.node),
+            rpc_url,
+            network.trust,
+            folder.key(seat.operator).address,
+            tuple(manifests),
+            port=folder.port(seat.node),
+            settle_interval_ms=500,
+            enclave=seat.enclave,
+        )
+        (folder.node_home(seat.node) / node_config.FILE).write_text(json.dumps(settings.as_json(), indent=1))
     with Client(network, folder.key("user")) as user:
         if user.escrow().available == 0:
             say("depositing the user's escrow")
             user.transact(ESCROW, "deposit", value=ESCROW_OPG * WEI_PER_OPG)
-    settings = node_config.Config(
-        folder.node_home(INFERENCE_NODE),
-        rpc_url,
-        network.trust,
-        folder.key("operator").address,
-        tuple(manifests),
-        port=folder.port(INFERENCE_NODE),
-        settle_interval_ms=500,
-    )
-    (folder.node_home(INFERENCE_NODE) / node_config.FILE).write_text(json.dumps(settings.as_json(), indent=1))
 
 
 def _describe(folder: Folder, model: DevnetModel) -> Manifest:
-    home = folder.node_home(INFERENCE_NODE)
     manifest, places = describe(model.file, model.name, model.kind)
-    keep(FolderBlobs(home / "blobs"), manifest, places)
-    (home / node_config.MANIFESTS / f"{model.name}.json").write_bytes(canonical(manifest.as_json()))
+    for seat in SEATS:
+        home = folder.node_home(seat.node)
+        keep(FolderBlobs(home / "blobs"), manifest, places)
+        (home / node_config.MANIFESTS / f"{model.name}.json").write_bytes(canonical(manifest.as_json()))
     return manifest
+
+
+def _approve_release(folder: Folder, network: Network, say: Say) -> None:
+    """What is installed now may run in the simulated enclave, also where the devnet was made by another version."""
+    found = package_release()
+    with Client(network, folder.key("foundation")) as governor:
+        if release_id(found.platform, found.measurements) in governor.releases():
+            return
+        say("approving this version of the package for the simulated enclave")
+        names = sorted(found.measurements)
+        values = tuple(found.measurements[name] for name in names)
+        governor.transact(
+            MEASUREMENTS, "approve", found.platform, found.name, tuple(names), values, found.source, found.provenance
+        )
 
 
 def _register_models(
@@ -102,22 +154,22 @@ def _register_models(
                 model.name,
                 model.kind,
                 model.royalty_bps,
-                1,
+                sum(seat.layers for seat in SEATS),
                 model.base,
                 model.per_input_unit,
                 model.per_output_unit,
             )
 
 
-def _register_node(folder: Folder, network: Network, models: list[ModelId], say: Say) -> None:
-    operator, hot = folder.key("operator"), folder.key("hot")
+def _register_node(folder: Folder, network: Network, seat: Seat, models: list[ModelId], say: Say) -> None:
+    operator, hot = folder.key(seat.operator), folder.key(seat.hot)
     with Client(network, operator) as client:
         mine = client.nodes().get(operator.address)
-        endpoint = folder.url(INFERENCE_NODE)
+        endpoint = folder.url(seat.node)
         if mine is None:
-            say("registering the inference node, with its bond")
+            say(f"registering the {seat.node}, with its bond")
             proof = hot.sign(key_proof_digest(network.trust.chain_id, operator.address))
-            arguments = (endpoint, hot.address, proof, 1, tuple(models))
+            arguments = (endpoint, hot.address, proof, seat.layers, tuple(models))
             client.transact(NODES, "register", *arguments, value=BOND_OPG * WEI_PER_OPG)
         elif set(mine.models) != set(models) or mine.endpoint != endpoint:
-            client.transact(NODES, "update", endpoint, 1, tuple(models))
+            client.transact(NODES, "update", endpoint, seat.layers, tuple(models))

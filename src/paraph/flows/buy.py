@@ -11,17 +11,20 @@ from typing import Final
 from paraph.core.amount import Wei
 from paraph.core.encode import Json, JsonObject, as_integer, as_list, as_object, as_text, canonical, take
 from paraph.core.errors import Malformed, ParaphError, Rejected, Unavailable, Unverified
-from paraph.core.ident import Address, ModelId, RequestKey, to_hex
+from paraph.core.ident import Address, Digest, ModelId, RequestKey, to_hex
 from paraph.core.limits import JSON_BYTES_MAX
 from paraph.flows import effective, registry
 from paraph.flows.effect import Draw, Flow, Hear, Listen, Now, Post, Rpc, Show, Sign, Wait, ask
+from paraph.flows.meet import PLAIN, Line, Memory, meet
 from paraph.flows.registry import Offer, Snapshot
 from paraph.flows.serve import merge_tool_calls
+from paraph.proofs.attestation import attestation_from_json
 from paraph.proofs.bundle import Answer, Bundle, Chain, Settled, answer_from_json, settled_from_json
 from paraph.proofs.check import verify
 from paraph.proofs.policy import Trust
-from paraph.proofs.receipt import Receipt, stream_next, stream_start
-from paraph.proofs.records import batch_key, model_key, node_key_key, price_key
+from paraph.proofs.quotes.claims import TrustClass
+from paraph.proofs.receipt import stream_next, stream_start
+from paraph.proofs.records import batch_key, enclave_key, model_key, node_key_key, price_key, release_key
 from paraph.proofs.request import Layer, Request, SignedRequest, body_digest
 from paraph.proofs.seal import slim
 from paraph.proofs.verdict import Verified
@@ -47,6 +50,9 @@ class Order:
         max_price: cap in wei, or None for the most that this request can cost by the model's schedule.
         node: a certain node, or None for any that serves the model.
         stream: show chunks as they come.
+        least: with the layer `tee`, what the enclave's platform must be worth.
+        sealed: with the layer `tee`, seal request and answer to the enclave's own key, beside TLS.
+        relay: the base URL of who carries what is sealed, so that the node does not learn who asks; empty for nobody.
     """
 
     payer: Address
@@ -56,15 +62,27 @@ class Order:
     max_price: Wei | None = None
     node: Address | None = None
     stream: bool = False
+    least: TrustClass = TrustClass.HARDWARE
+    sealed: bool = False
+    relay: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A signed request that went to a node: all that asking again needs."""
+    """A signed request that went to a node: all that asking again needs.
+
+    Args:
+        order, signed: what was asked.
+        endpoint: where.
+        line: how it is reached so that nobody else hears.
+        tls_key: of the enclave that was met there; None with other layers.
+    """
 
     order: Order
     signed: SignedRequest
     endpoint: str
+    line: Line = PLAIN
+    tls_key: Digest | None = None
 
 
 class Unanswered(Unavailable):
@@ -87,34 +105,68 @@ class Unanswered(Unavailable):
         return (Unanswered, (self.cause, self.asked))
 
 
-def buy(trust: Trust, order: Order) -> Flow[Verified[Bundle]]:
+def buy(trust: Trust, order: Order, memory: Memory | None = None) -> Flow[Verified[Bundle]]:
     """One verified answer.
+
+    Args:
+        trust: the network.
+        order: what is wanted.
+        memory: of the enclaves that were met; None: nobody was.
 
     Raises:
         Rejected, Malformed: what the registry or every node refuses. Unanswered: a node could not be reached, and no
-            other answered. Unverified: the answer does not verify; it is not returned.
+            other answered. Unverified: no enclave may be spoken to, and nothing was sent; or the answer does not
+            verify, and is not returned.
     """
+    memory = Memory() if memory is None else memory
     found = yield from registry.offer(trust, order.model_id)
     if not found.model.layers >> (order.layer - 1) & 1:
         raise Rejected("models.layer", f"{found.model.name} is not offered with the layer {order.layer.name.lower()}")
-    candidates = yield from registry.serving(trust, order.model_id, order.node)
+    if (order.sealed or order.relay) and order.layer is not Layer.TEE:
+        raise Rejected("request.private", "only an enclave has a key to seal to: ask with the layer tee")
+    waiting = list((yield from registry.serving(trust, order.model_id, order.layer, order.node)))
     key = RequestKey((yield from ask(Draw(32))))
     failures: list[ParaphError] = []
-    for address, node in candidates:
-        asked = Asked(order, (yield from _sign(trust, order, found, key, address)), node.endpoint)
+    while waiting:
+        address, node = waiting.pop(0)
+        remembered = memory.holds(address)
+        try:
+            line, tls_key = yield from _line(trust, order, address, node.endpoint, memory)
+        except ParaphError as error:
+            # Nothing was said to it. Another enclave may be met instead; nothing else takes its place.
+            failures.append(error)
+            continue
+        asked = Asked(order, (yield from _sign(trust, order, found, key, address)), node.endpoint, line, tls_key)
         shown: list[JsonObject] = []
         try:
             answer = yield from _send(asked, shown)
-        except (Unanswered, Rejected, Malformed) as error:
+        except (Unanswered, Rejected, Malformed, Unverified) as error:
+            memory.forget(address)
+            if error.code in STALE and remembered:
+                # It was met before and has other keys now. Nothing was said to it yet: it is met anew.
+                waiting.insert(0, (address, node))
+                continue
             # Another node would tell another story: what was shown must stay the beginning of what is returned.
-            if shown:
+            if shown or isinstance(error, Unverified):
                 raise
             # Asked elsewhere under the same key: whichever answer is settled first, the payer is debited once.
             failures.append(error)
             continue
         return (yield from _verified(trust, asked, answer))
     # One that could not be reached may have answered: then asking again is what to do, not changing the request.
-    raise next((each for each in failures if isinstance(each, Unavailable)), failures[0])
+    raise next((each for each in failures if isinstance(each, Unanswered)), failures[0])
+
+
+STALE: Final = ("tls.key", "seal.key")
+"""What is heard when an enclave has other keys than those it was met with."""
+
+
+def _line(trust: Trust, order: Order, node: Address, endpoint: str, memory: Memory) -> Flow[tuple[Line, Digest | None]]:
+    """How a node is reached, and the TLS key of its enclave, which was met; that of any other layer has none."""
+    if order.layer is not Layer.TEE:
+        return PLAIN, None
+    met = yield from meet(trust, node, endpoint, order.least, memory, order.relay)
+    return met.line(order.model_id, order.relay, sealed=order.sealed), met.keyset.tls_key
 
 
 def ask_again(trust: Trust, asked: Asked) -> Flow[Verified[Bundle]]:
@@ -159,8 +211,10 @@ def _send(asked: Asked, shown: list[JsonObject]) -> Flow[Answer]:
         left -= 1
         try:
             if order.stream and not shown:
-                return (yield from _stream(url, message, signed, shown))
-            answer = answer_from_json((yield from ask(Post(url, message | {"stream": False}))))
+                return (yield from _stream(url, message, asked, shown))
+            answer = answer_from_json(
+                (yield from ask(Post(url, message | {"stream": False}, asked.line.tls_key, asked.line.sealing)))
+            )
             yield from _show_rest(answer, "".join(str(chunk["text"]) for chunk in shown))
             return answer
         except Unavailable as error:
@@ -169,9 +223,9 @@ def _send(asked: Asked, shown: list[JsonObject]) -> Flow[Answer]:
             yield from ask(Wait(200))
 
 
-def _stream(url: str, message: JsonObject, signed: SignedRequest, shown: list[JsonObject]) -> Flow[Answer]:
-    yield from ask(Listen(url, message))
-    link = stream_start(signed.request.hash())
+def _stream(url: str, message: JsonObject, asked: Asked, shown: list[JsonObject]) -> Flow[Answer]:
+    yield from ask(Listen(url, message, asked.line.tls_key, asked.line.sealing))
+    link = stream_start(asked.signed.request.hash())
     size = 0
     while True:
         event = yield from ask(Hear())
@@ -224,14 +278,17 @@ def _show_rest(answer: Answer, shown: str) -> Flow[None]:
 
 def _verified(trust: Trust, asked: Asked, answer: Answer) -> Flow[Verified[Bundle]]:
     receipt = answer.receipt.receipt
+    if asked.tls_key is not None and attestation_from_json(answer.evidence).keyset.tls_key != asked.tls_key:
+        raise Unverified((("meet.signer", "the answer is signed by another enclave than the one that was asked"),))
+    places = _places(answer)
     tries, behind = TRIES, BEHIND_MAX
     while True:
         try:
-            snapshot = yield from _records(trust, receipt)
+            snapshot = yield from registry.read(trust, *places.values())
             # The node may know a newer block than the server that was asked.
             if behind == 0 or receipt.height <= snapshot.seal.height:
-                bundle = Bundle(asked.signed, asked.order.body, answer, _chain(trust, snapshot, receipt, None))
-                return verify(bundle, trust)
+                bundle = Bundle(asked.signed, asked.order.body, answer, _chain(trust, snapshot, places, None))
+                return verify(bundle, trust, asked.order.least)
             behind -= 1
         except Unavailable as error:
             # The answer is here, and paid for: worth another try.
@@ -241,31 +298,34 @@ def _verified(trust: Trust, asked: Asked, answer: Answer) -> Flow[Verified[Bundl
         yield from ask(Wait(200))
 
 
-def _places(receipt: Receipt) -> tuple[bytes, bytes, bytes]:
-    return (
-        node_key_key(receipt.signer),
-        model_key(receipt.model_id),
-        price_key(receipt.model_id, receipt.price_version),
-    )
+def _places(answer: Answer) -> dict[str, bytes]:
+    """Where the ledger has what a bundle proves, by the name it has there."""
+    receipt = answer.receipt.receipt
+    places = {
+        "key": node_key_key(receipt.signer),
+        "model": model_key(receipt.model_id),
+        "price": price_key(receipt.model_id, receipt.price_version),
+    }
+    if receipt.layer is Layer.TEE:
+        release = attestation_from_json(answer.evidence).release
+        places |= {"key": enclave_key(receipt.signer), "release": release_key(release)}
+    return places
 
 
-def _records(trust: Trust, receipt: Receipt, *more: bytes) -> Flow[Snapshot]:
-    return (yield from registry.read(trust, *_places(receipt), *more))
-
-
-def _chain(trust: Trust, snapshot: Snapshot, receipt: Receipt, settled: Settled | None) -> Chain:
-    missing = [name for name, place in zip(_NAMES, _places(receipt), strict=True) if place not in snapshot.values]
+def _chain(trust: Trust, snapshot: Snapshot, places: dict[str, bytes], settled: Settled | None) -> Chain:
+    missing = [name for name, place in places.items() if place not in snapshot.values]
     if missing:
         codes = tuple((f"registry.{name}", f"the ledger does not know the receipt's {name}") for name in missing)
         raise Unverified(codes)
-    key, model, price = (snapshot.values[place] for place in _places(receipt))
-    return Chain(slim(snapshot.seal, trust), key, model, price, settled)
+    found = {name: snapshot.values[place] for name, place in places.items()}
+    return Chain(
+        slim(snapshot.seal, trust), found["key"], found["model"], found["price"], settled, found.get("release")
+    )
 
 
-_NAMES = ("key", "model", "price")
-
-
-def prove_settled(trust: Trust, bundle: Bundle) -> Flow[Verified[Bundle] | None]:
+def prove_settled(
+    trust: Trust, bundle: Bundle, least: TrustClass = TrustClass.HARDWARE
+) -> Flow[Verified[Bundle] | None]:
     """The same bundle with the proof of its settlement; None while it is not settled.
 
     Raises:
@@ -277,15 +337,18 @@ def prove_settled(trust: Trust, bundle: Bundle) -> Flow[Verified[Bundle] | None]
         return None
     batch, index, path, _ = take(found, "the reply to paraph_getSettled", "batch", "index", "path", "key")
     place = batch_key(as_integer(batch, "batch"))
-    snapshot = yield from _records(trust, receipt, place)
+    places = _places(bundle.answer)
+    snapshot = yield from registry.read(trust, *places.values(), place)
     if place not in snapshot.values:
         raise Unverified((("settlement.batch", f"the ledger has no batch {batch}"),))
     shown: dict[str, Json] = {"batch": batch, "index": index, "path": path, "record": snapshot.values[place].as_json()}
-    chain = _chain(trust, snapshot, receipt, settled_from_json(shown))
-    return verify(replace(bundle, chain=chain), trust)
+    chain = _chain(trust, snapshot, places, settled_from_json(shown))
+    return verify(replace(bundle, chain=chain), trust, least)
 
 
-def await_settled(trust: Trust, bundle: Bundle, patience_ms: int) -> Flow[Verified[Bundle]]:
+def await_settled(
+    trust: Trust, bundle: Bundle, patience_ms: int, least: TrustClass = TrustClass.HARDWARE
+) -> Flow[Verified[Bundle]]:
     """As `prove_settled`, asking until it is settled.
 
     Raises:
@@ -293,7 +356,7 @@ def await_settled(trust: Trust, bundle: Bundle, patience_ms: int) -> Flow[Verifi
     """
     began = yield from ask(Now())
     while True:
-        found = yield from prove_settled(trust, bundle)
+        found = yield from prove_settled(trust, bundle, least)
         if found is not None:
             return found
         if (yield from ask(Now())) - began > patience_ms:

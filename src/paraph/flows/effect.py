@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from paraph.core.encode import Json, JsonObject
-from paraph.core.ident import Digest
+from paraph.core.ident import Digest, ModelId
+from paraph.core.ohttp import Binding
 
 T = TypeVar("T")
 
@@ -69,19 +70,47 @@ class Sign(Effect[bytes]):
 
 
 @dataclass(frozen=True, slots=True)
+class Sealing:
+    """To whom a body is sealed, so that whoever carries it reads neither it nor its answer.
+
+    Args:
+        key: the node's attested key for sealing.
+        binding: the network, the node and the keyset: it opens there and nowhere else.
+        model_id: the model that is asked; `NO_MODEL` for none.
+        relay: the base URL of who carries it, so that the node does not learn who asks; empty: straight to the node.
+    """
+
+    key: bytes
+    binding: Binding
+    model_id: ModelId
+    relay: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Post(Effect["Json"]):
-    """Send JSON to a node and return its JSON reply. Raises what the node answered, or `Unavailable`."""
+    """Send JSON to a node and return its JSON reply. Raises what the node answered, or `Unavailable`.
+
+    Args:
+        url, body: where, and what.
+        tls_key: who must answer: SHA-256 of the SubjectPublicKeyInfo of its TLS certificate; nothing is sent to anybody
+            else. None: whoever certificate authorities know by that name.
+        sealing: to whom the body is sealed; None where it goes as it is.
+    """
 
     url: str
     body: JsonObject
+    tls_key: Digest | None = None
+    sealing: Sealing | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Listen(Effect[None]):
-    """Send JSON to a node and keep listening to its events; read them one by one with `Hear`."""
+    """Send JSON to a node and keep listening to its events; read them one by one with `Hear`. Args: as `Post`."""
 
     url: str
     body: JsonObject
+    tls_key: Digest | None = None
+    sealing: Sealing | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from paraph.core.encode import JsonObject
-from paraph.core.ident import Address
+from paraph.core.ident import Address, Digest
 from paraph.core.tensor import Tensor
 from paraph.ledger.block import Applied
 from paraph.ledger.tx import SignedTx
 from paraph.proofs.profile import EngineProfile
+from paraph.proofs.quotes.evidence import Evidence
 
 # --- engines -----------------------------------------------------------------------------------------------------
 
@@ -102,6 +103,30 @@ class TensorEngine(Protocol):
         ...
 
     def close(self) -> Awaitable[None]: ...
+
+
+# --- enclaves ----------------------------------------------------------------------------------------------------
+
+
+class Enclave(Protocol):
+    """The protected part of a machine, as the program that runs inside sees it.
+
+    `attest` has the platform sign 64 bytes, once each time it is asked; where the platform's document has places for a
+    nonce and a key, they are put there too. Collateral that a verifier needs comes with it. What stands behind it and
+    lies is found out by whoever verifies the evidence. Raises `Unavailable` (`enclave.…`) when the platform does not
+    answer.
+    """
+
+    @property
+    def platform(self) -> str:
+        """As `Evidence.platform` names it."""
+        ...
+
+    def attest(self, data: bytes, nonce: Digest, key: bytes) -> Evidence: ...
+
+    def entropy(self, size: int) -> bytes:
+        """Random bytes that the machine's owner cannot know, fit for keys."""
+        ...
 
 
 # --- storage -----------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from typing import Final, TypeVar, assert_never
 from paraph.core.amount import Wei
 from paraph.core.encode import Json, as_list, take
 from paraph.core.errors import Malformed, Rejected, Unavailable, Unverified
-from paraph.core.ident import Address, ModelId, digest_from_hex, from_hex, to_hex
+from paraph.core.ident import Address, Digest, ModelId, digest_from_hex, from_hex, to_hex
 from paraph.core.keys import checksummed
 from paraph.core.limits import PAGE_MAX
 from paraph.core.smt import proof_from_json, proves
@@ -22,6 +22,8 @@ from paraph.flows.light import witnessed
 from paraph.ledger.rooms.accounts.keys import BALANCES
 from paraph.ledger.rooms.escrow.keys import ACCOUNTS
 from paraph.ledger.rooms.escrow.types import EMPTY, Account
+from paraph.ledger.rooms.measurements.keys import LIST as RELEASE_LIST
+from paraph.ledger.rooms.measurements.keys import RELEASES
 from paraph.ledger.rooms.models.keys import LIST as MODELS
 from paraph.ledger.rooms.models.keys import MODELS as MODEL_RECORDS
 from paraph.ledger.rooms.nodes.keys import LIST, NODES
@@ -30,7 +32,8 @@ from paraph.ledger.state import Listing
 from paraph.proofs.bundle import Proved
 from paraph.proofs.light.types import LightBlock
 from paraph.proofs.policy import Trust
-from paraph.proofs.records import Model, Price, Record, model_key, price_key
+from paraph.proofs.records import Model, Price, Record, Release, model_key, price_key
+from paraph.proofs.request import Layer
 from paraph.proofs.seal import ProducerSeal, Seal, ValidatorSeal, believe, seal_from_json
 
 R = TypeVar("R", bound=Record)
@@ -142,6 +145,15 @@ def nodes(trust: Trust) -> Flow[dict[Address, Node]]:
     return {Address(operator): node for operator, node in found.items() if not node.leaving_s}
 
 
+def node(trust: Trust, operator: Address) -> Flow[Node]:
+    """A registered node that has not left. Raises `Rejected` (`nodes.unknown`)."""
+    place = NODES.prefix + operator
+    found = (yield from read(trust, place)).record(place, Node)
+    if found is None or found.leaving_s:
+        raise Rejected("nodes.unknown", f"{checksummed(operator)} is not a registered node")
+    return found
+
+
 def listed(trust: Trust, listing: Listing, prefix: bytes, kind: type[R]) -> Flow[dict[bytes, R]]:
     """Every record that a listing names, in its order, by name; the records stand under `prefix`."""
     count_key = listing.prefix + b"count"
@@ -161,20 +173,26 @@ def listed(trust: Trust, listing: Listing, prefix: bytes, kind: type[R]) -> Flow
     return found
 
 
-def serving(trust: Trust, model_id: ModelId, wanted: Address | None) -> Flow[tuple[tuple[Address, Node], ...]]:
-    """The nodes that serve a model, the one heard of last first; only `wanted` when a node is named.
+def serving(
+    trust: Trust, model_id: ModelId, layer: Layer, wanted: Address | None
+) -> Flow[tuple[tuple[Address, Node], ...]]:
+    """The nodes that serve a model with a layer, the one heard of last first; only `wanted` when a node is named.
 
     Raises:
         Rejected: `nodes.none`: no node serves it; `nodes.unknown`: the node named is none or does not serve it.
     """
     found = yield from nodes(trust)
-    able = [(address, node) for address, node in found.items() if model_id in node.models]
+    able = [
+        (address, node) for address, node in found.items() if model_id in node.models and node.layers >> (layer - 1) & 1
+    ]
     if wanted is not None:
         able = [(address, node) for address, node in able if address == wanted]
         if not able:
-            raise Rejected("nodes.unknown", f"{checksummed(wanted)} is not a node that serves this model")
+            raise Rejected(
+                "nodes.unknown", f"{checksummed(wanted)} is not a node that serves this model with this layer"
+            )
     if not able:
-        raise Rejected("nodes.none", "no registered node serves this model")
+        raise Rejected("nodes.none", f"no registered node serves this model with the layer {layer.name.lower()}")
     return tuple(sorted(able, key=lambda pair: (-pair[1].heartbeat_s, pair[0])))
 
 
@@ -182,6 +200,12 @@ def models(trust: Trust) -> Flow[dict[ModelId, Model]]:
     """Every registered model."""
     found = yield from listed(trust, MODELS, MODEL_RECORDS.prefix, Model)
     return {ModelId(model_id): model for model_id, model in found.items()}
+
+
+def releases(trust: Trust) -> Flow[dict[Digest, Release]]:
+    """Every release ever approved; a revoked one says so itself."""
+    found = yield from listed(trust, RELEASE_LIST, RELEASES.prefix, Release)
+    return {Digest(release_id): release for release_id, release in found.items()}
 
 
 def find_model(trust: Trust, name: str) -> Flow[ModelId]:

@@ -3,6 +3,7 @@
 All decisions are here, as functions of what is known; the inference node does the asking and the storing.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import assert_never
 
@@ -17,11 +18,12 @@ from paraph.flows.ports import Finish, Given, Piece, TextEvent
 from paraph.flows.registry import Offer
 from paraph.ledger.rooms.escrow.types import Account
 from paraph.proofs.bundle import Answer
-from paraph.proofs.check import SIGNATURE_EVIDENCE, given_of, units
+from paraph.proofs.check import given_of, units
 from paraph.proofs.profile import EngineProfile
 from paraph.proofs.receipt import (
     NO_SOURCES,
     NO_STREAM,
+    SIGNATURE_EVIDENCE,
     Receipt,
     SignedReceipt,
     evidence_digest,
@@ -32,21 +34,40 @@ from paraph.proofs.receipt import (
 )
 from paraph.proofs.request import REQUEST_STRUCT, SETTLEMENT, Layer, SignedRequest, body_digest
 
-LAYERS_SERVED = frozenset({Layer.SIGNATURE})
-"""The layers this version makes evidence for."""
-
-
 DOMAIN_TYPE = (("name", "string"), ("version", "string"), ("chainId", "uint256"), ("verifyingContract", "address"))
 """The members of our EIP-712 domain."""
 
 
 @dataclass(frozen=True, slots=True)
+class Signer:
+    """What signs receipts of one layer: a key, the evidence that stands beside them, and the first block they name."""
+
+    key: PrivateKey
+    evidence: JsonObject
+    height_first: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Identity:
-    """Who the node is: chain, operator account, and the hot key that signs."""
+    """Who the node is.
+
+    Args:
+        chain_id: the network's.
+        node: the operator's account.
+        key: the hot key, which signs receipts of the layer `signature` and pays for transactions.
+        enclave: signs receipts of the layer `tee`; None where no enclave is registered.
+    """
 
     chain_id: int
     node: Address
     key: PrivateKey
+    enclave: Signer | None = None
+
+    @property
+    def layers(self) -> Mapping[Layer, Signer]:
+        """What signs, by the layers that the node can serve; the strongest last."""
+        found = {Layer.SIGNATURE: Signer(self.key, SIGNATURE_EVIDENCE)}
+        return found if self.enclave is None else found | {Layer.TEE: self.enclave}
 
 
 def admit(identity: Identity, signed: SignedRequest, body: JsonObject, now_s: int) -> None:
@@ -65,7 +86,7 @@ def admit(identity: Identity, signed: SignedRequest, body: JsonObject, now_s: in
         raise Rejected("request.expired", f"the deadline {request.deadline} has passed; it is {now_s}")
     if request.deadline > now_s + REQUEST_LIFETIME_S_MAX:
         raise Rejected("request.deadline", f"the deadline is more than {REQUEST_LIFETIME_S_MAX} seconds away")
-    if request.layer not in LAYERS_SERVED:
+    if request.layer not in identity.layers:
         raise Rejected("request.layer", f"this node does not serve the layer {request.layer.name.lower()}")
     if body_digest(body) != request.body_digest:
         raise Rejected("request.body", "the body, after defaults, is not the one that was signed; sign the quoted body")
@@ -119,7 +140,7 @@ def quote(identity: Identity, offer: Offer, body: JsonObject, cap: Wei, now_s: i
         "node": to_hex(identity.node),
         "modelId": to_hex(offer.model_id),
         "bodyDigest": to_hex(body_digest(body)),
-        "layer": int(Layer.SIGNATURE),
+        "layer": int(max(identity.layers)),
         "maxPrice": str(cap),
         "deadline": now_s + REQUEST_LIFETIME_S_MAX // 6,
     }
@@ -249,8 +270,17 @@ def embedding_response(vectors: tuple[Tensor, ...], tokens: int) -> dict[str, Js
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What was done for a request, all that a receipt is made of."""
+    """What was done for a request, all that a receipt is made of.
 
+    Args:
+        identity: who the node was when it began.
+        body, given, response, profile: what was asked, what the engine was given, what it answered, what it is.
+        link: the last of a streamed answer's chain; None where nothing was streamed.
+        height: a recent block when it began.
+        started_ms, ended_ms: Unix time in milliseconds.
+    """
+
+    identity: Identity
     body: JsonObject
     given: Json
     response: JsonObject
@@ -261,16 +291,17 @@ class Work:
     ended_ms: int
 
 
-def receipt(identity: Identity, signed: SignedRequest, offer: Offer, work: Work) -> Answer:
+def receipt(signed: SignedRequest, offer: Offer, work: Work) -> Answer:
     """The answer with its signed receipt."""
-    request = signed.request
+    request, identity = signed.request, work.identity
+    signer = identity.layers[request.layer]
     input_units, output_units = units(work.body, work.response)
     made = Receipt(
         request_key=request.key,
         request_hash=request.hash(),
         payer=request.payer,
         node=identity.node,
-        signer=identity.key.address,
+        signer=signer.key.address,
         model_id=ModelId(request.model_id),
         given_digest=given_digest(given_of(work.body, work.given)),
         response_digest=response_digest(work.response),
@@ -278,7 +309,7 @@ def receipt(identity: Identity, signed: SignedRequest, offer: Offer, work: Work)
         profile_digest=work.profile.digest(),
         sources_root=NO_SOURCES,
         layer=request.layer,
-        evidence_digest=evidence_digest(SIGNATURE_EVIDENCE),
+        evidence_digest=evidence_digest(signer.evidence),
         input_units=input_units,
         output_units=output_units,
         price_version=offer.model.price_version,
@@ -288,5 +319,5 @@ def receipt(identity: Identity, signed: SignedRequest, offer: Offer, work: Work)
         ended_ms=max(work.ended_ms, work.started_ms),
     )
     must(made.answers(request), "a node signs no receipt that its own request does not cover")
-    signature = identity.key.sign(made.signing_digest(identity.chain_id))
-    return Answer(work.given, work.response, work.profile, SIGNATURE_EVIDENCE, SignedReceipt(made, signature))
+    signature = signer.key.sign(made.signing_digest(identity.chain_id))
+    return Answer(work.given, work.response, work.profile, signer.evidence, SignedReceipt(made, signature))

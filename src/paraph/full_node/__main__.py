@@ -17,6 +17,7 @@ from paraph.core.keys import PrivateKey
 from paraph.full_node.config import FILE, Config, load_config, with_settings
 from paraph.full_node.node import FullNode
 from paraph.ledger.genesis import Genesis, decode_genesis
+from paraph.proofs.quotes.tdx import check_library
 
 SWITCH_S: Final = 0.0002
 """How long a thread may keep the others waiting. While a block is worked out, who asks waits so long at each step of an
@@ -36,6 +37,7 @@ def main() -> int:
     configure_logs()
     sys.setswitchinterval(SWITCH_S)
     try:
+        check_library()
         config = _with(with_settings(load_config(options.home), options.set), options)
         run(_serve(options.home, config))
     except (ParaphError, OSError) as error:

@@ -24,6 +24,7 @@ NAMES: Final = (
     "threads",
     "settle_interval_ms",
     "heartbeat_interval_s",
+    "enclave",
 )
 
 
@@ -43,6 +44,7 @@ class Config:
         threads: threads that compute, of each language model's engine.
         settle_interval_ms: how often it settles what it earned.
         heartbeat_interval_s: how often it tells the ledger that it lives.
+        enclave: the platform of the enclave that it runs in (`simulated`, `nitro`, `snp`, `tdx`); empty for none.
     """
 
     home: Path
@@ -56,6 +58,7 @@ class Config:
     threads: int = 1
     settle_interval_ms: int = 1_000
     heartbeat_interval_s: int = 60
+    enclave: str = ""
 
     def as_json(self) -> dict[str, Json]:
         """The configuration as `node.json` holds it; manifests are files of their own beside it."""
@@ -69,6 +72,7 @@ class Config:
             "threads": self.threads,
             "settle_interval_ms": self.settle_interval_ms,
             "heartbeat_interval_s": self.heartbeat_interval_s,
+            "enclave": self.enclave,
         }
 
 
@@ -78,7 +82,7 @@ def read_config(home: Path) -> Config:
     Raises:
         Unavailable: `node.config`: a file cannot be read. Malformed: an unknown key, or a value out of range.
     """
-    rpc_url, trust, operator, host, port, slots, threads, settle_ms, heartbeat_s = take(
+    rpc_url, trust, operator, host, port, slots, threads, settle_ms, heartbeat_s, enclave = take(
         decode(_read(home / FILE)), FILE, *NAMES
     )
     manifests = tuple(manifest_from_json(decode(_read(path))) for path in sorted((home / MANIFESTS).glob("*.json")))
@@ -96,6 +100,7 @@ def read_config(home: Path) -> Config:
         as_integer(threads, "threads", 1, 1024),
         as_integer(settle_ms, "settle_interval_ms", 10, 3_600_000),
         as_integer(heartbeat_s, "heartbeat_interval_s", 1, 86_400),
+        as_text(enclave, "enclave", bytes_max=32),
     )
 
 

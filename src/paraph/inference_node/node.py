@@ -9,6 +9,7 @@ from starlette.applications import Starlette
 from paraph.adapters.blobs.folder import FolderBlobs
 from paraph.adapters.http.client import AsyncDriver, Means
 from paraph.adapters.http.server import HttpServer
+from paraph.adapters.http.tls import serving
 from paraph.adapters.store.lmdb import LmdbStore
 from paraph.adapters.system import SystemClock, random_bytes
 from paraph.core.errors import Unavailable
@@ -18,9 +19,11 @@ from paraph.flows.ports import Clock
 from paraph.flows.serve import Identity
 from paraph.inference_node import inference_protocol, native, openai
 from paraph.inference_node.config import Config
+from paraph.inference_node.enclave import Attested, enclave_of
 from paraph.inference_node.ledger import LedgerView
 from paraph.inference_node.models import Served, open_elsewhere, open_model
 from paraph.inference_node.outbox import Outbox
+from paraph.inference_node.sealed import sealed_route
 from paraph.inference_node.service import Service
 from paraph.inference_node.settler import Settler
 from paraph.inference_node.upstreams import read_upstreams
@@ -48,9 +51,10 @@ class InferenceNode:
     _server: HttpServer | None = None
     service: Service | None = None
     settler: Settler | None = None
+    attested: Attested | None = None
 
     async def start(self) -> str:
-        """Open models, listen, and begin to settle. Returns the base URL.
+        """Open models, listen, register the enclave if there is one, and begin to settle. Returns the base URL.
 
         Raises:
             Unavailable, Rejected, Malformed: a model, the store or the port cannot be used.
@@ -74,16 +78,29 @@ class InferenceNode:
         ledger = LedgerView(self._driver, config.trust, self.clock)
         self.service = Service(identity, self._models, ledger, outbox, self.clock)
         self.settler = Settler(self._driver, self.service, outbox, config.settle_interval_ms / 1000)
-        app = Starlette(
-            routes=[
-                *native.routes(self.service),
-                *openai.routes(self.service),
-                *inference_protocol.routes(self.service),
+        routes = [
+            *native.routes(self.service),
+            *openai.routes(self.service),
+            *inference_protocol.routes(self.service),
+        ]
+        tls = None
+        if config.enclave:
+            enclave = enclave_of(config, self.clock)
+            self.attested = Attested(enclave, config.trust, self.service, self._driver, self.clock)
+            routes += self.attested.routes()
+            opened = Starlette(routes=routes)
+            attested = self.attested
+            routes = [
+                *routes,
+                sealed_route(opened, attested.sealing_key, attested.bindings, self.clock, random_bytes),
             ]
-        )
-        self._server = HttpServer(app, config.host, config.port)
+            tls = serving(self.attested.tls_key, self.clock.now_ms() // 1000)
+        self._server = HttpServer(Starlette(routes=routes), config.host, config.port, tls=tls)
         url = await self._server.start()
-        self._tasks = [
+        if self.attested is not None:
+            await self.attested.first()
+            self._tasks.append(asyncio.create_task(self.attested.run()))
+        self._tasks += [
             asyncio.create_task(self.settler.run()),
             asyncio.create_task(self.settler.heartbeat(config.heartbeat_interval_s)),
             asyncio.create_task(self._watch_outbox(outbox)),

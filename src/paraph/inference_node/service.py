@@ -32,7 +32,7 @@ from paraph.inference_node.ledger import LedgerView
 from paraph.inference_node.models import Served
 from paraph.inference_node.outbox import Entry, Outbox, place_of
 from paraph.proofs.check import units
-from paraph.proofs.request import SignedRequest, body_digest
+from paraph.proofs.request import Layer, SignedRequest, body_digest
 
 QUEUE_MAX: Final = 64
 """Requests that wait for one model: at a second each, a minute's patience."""
@@ -68,6 +68,8 @@ class Service:
         self.models = models
         self.ledger = ledger
         self.outbox = outbox
+        self.turning: Final = asyncio.Lock()
+        """Held while the enclave's keys are turned: what begins meanwhile waits, and begins with the new ones."""
         self._clock = clock
         self._jobs: dict[bytes, Job] = {}
         self._jobs_of: Counter[Address] = Counter()
@@ -157,7 +159,7 @@ class Service:
             due = offer.price.of(*units(body, work.response))
             if due > request.max_price:
                 raise Rejected("request.cap", f"the answer would cost {due} wei, above the cap; nothing is charged")
-            entry = Entry(job.request, serve.receipt(self.identity, job.request, offer, work), tuple(job.chunks))
+            entry = Entry(job.request, serve.receipt(job.request, offer, work), tuple(job.chunks))
             # What was held becomes the price: at no moment is the same escrow free for another request.
             self._hold(held, due)
             kept = await self.outbox.keep(entry)
@@ -189,16 +191,16 @@ class Service:
     async def _infer(self, job: Job, served: Served, body: JsonObject, offer: Offer, held: "Hold") -> Work:
         inputs, outputs = effective.tensors_of(body)
         rows = inputs[0].rows
-        height = await self.ledger.height()
+        identity, height = await self._standing(job.request.request.layer)
         await self._reserve(job.request, offer.price.of(rows, max(rows, 1)), held)
         started = self._begun(job)
         found = await served.tensor.infer(inputs, outputs)
         response = serve.tensor_response(found)
-        return Work(body, None, response, served.engine.profile, None, height, started, self._clock.now_ms())
+        return Work(identity, body, None, response, served.engine.profile, None, height, started, self._clock.now_ms())
 
     async def _embed(self, job: Job, served: Served, body: JsonObject, offer: Offer, held: "Hold") -> Work:
         texts = tuple(str(text) for text in body["inputs"])  # type: ignore[union-attr]
-        height = await self.ledger.height()
+        identity, height = await self._standing(job.request.request.layer)
         await self._reserve(job.request, offer.price.of(*effective.tokens_most(body)), held)
         started = self._begun(job)
         vectors, tokens = await served.text.embed(texts)
@@ -207,14 +209,14 @@ class Service:
             for index, vector in enumerate(vectors)
         )
         response = serve.embedding_response(rows, tokens)
-        return Work(body, None, response, served.engine.profile, None, height, started, self._clock.now_ms())
+        return Work(identity, body, None, response, served.engine.profile, None, height, started, self._clock.now_ms())
 
     async def _generate(self, job: Job, served: Served, body: JsonObject, offer: Offer, held: "Hold") -> Work:
         engine = served.text
         honoured = effective.honourable(body, engine.parameters)
         most_in, most_out = effective.tokens_most(body)
         gathered = TextAnswer(job.request.request.hash())
-        height = await self.ledger.height()
+        identity, height = await self._standing(job.request.request.layer)
         started = self._begun(job)
         counted = 0
         async with aclosing(engine.generate(honoured)) as events:  # type: ignore[type-var]
@@ -236,7 +238,13 @@ class Service:
             raise Unavailable("engine.died", "the engine ended without finishing its answer; nothing is charged")
         link = gathered.link
         response, given = gathered.response(), gathered.given_json()
-        return Work(body, given, response, engine.profile, link, height, started, self._clock.now_ms())
+        return Work(identity, body, given, response, engine.profile, link, height, started, self._clock.now_ms())
+
+    async def _standing(self, layer: Layer) -> tuple[Identity, int]:
+        """Who the node is when work begins, and a block at which its key is valid."""
+        async with self.turning:
+            height = await self.ledger.height()
+        return self.identity, max(height, self.identity.layers[layer].height_first)
 
     # --- promises and turns ---
 

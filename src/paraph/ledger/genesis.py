@@ -25,6 +25,7 @@ from paraph.core.ident import (
     Address,
     Digest,
     address_from_hex,
+    digest_from_hex,
     from_hex,
     to_hex,
 )
@@ -36,6 +37,8 @@ from paraph.ledger.rooms.accounts.keys import BALANCES
 from paraph.ledger.rooms.accounts.rules import reserved
 from paraph.ledger.rooms.bonds import rules as bonds
 from paraph.ledger.rooms.bonds.types import GenesisValidator
+from paraph.ledger.rooms.measurements import rules as measurements
+from paraph.ledger.rooms.measurements.rules import GenesisRelease
 from paraph.ledger.rooms.params import rules as params
 from paraph.ledger.rooms.params.keys import GOVERNOR, VERSION
 from paraph.ledger.rooms.params.types import BASE_FEE_MIN_WEI, GAS_LIMIT, PARAMETERS, UNBOND_DELAY_S
@@ -43,10 +46,12 @@ from paraph.ledger.state import State
 from paraph.proofs.header import HEAD_KEY, Head
 from paraph.proofs.light.types import Anchor, Validator, ordered
 from paraph.proofs.policy import Trust
+from paraph.proofs.quotes.evidence import NO_ROOT
 
 FORMAT = "paraph/genesis/1"
 ALLOCATIONS_MAX = 100_000
 VALIDATORS_MAX = 100
+RELEASES_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,8 @@ class Genesis:
         time_s: Unix seconds; the first block is not earlier.
         producers: accounts that sign headers on a solo network; none where validators agree.
         validators: the first validators, with their bonds; none on a solo network.
+        releases: the first code that enclaves may run.
+        simulated_root: the certificate (DER) by which simulated enclaves are believed; only with `devnet`.
         governor: who may change parameters until governance exists; zero for nobody.
         devnet: true when nothing on it has value.
         allocations: the whole supply.
@@ -83,6 +90,8 @@ class Genesis:
     allocations: tuple[Allocation, ...]
     parameters: dict[str, int] = field(default_factory=dict)
     validators: tuple[GenesisValidator, ...] = ()
+    releases: tuple[GenesisRelease, ...] = ()
+    simulated_root: bytes = NO_ROOT
 
     def as_json(self) -> dict[str, Json]:
         """The document as JSON."""
@@ -108,6 +117,17 @@ class Genesis:
                 for each in self.allocations
             ],
             "parameters": {name: str(value) for name, value in self.parameters.items()},
+            "releases": [
+                {
+                    "platform": each.platform,
+                    "name": each.name,
+                    "measurements": {name: to_hex(value) for name, value in each.measurements.items()},
+                    "source": each.source,
+                    "provenance": to_hex(each.provenance),
+                }
+                for each in self.releases
+            ],
+            "simulated_root": to_hex(self.simulated_root),
         }
 
     def digest(self) -> Digest:
@@ -125,13 +145,23 @@ class Genesis:
         # Validators can be slashed until their bonds are back; two thirds of that leaves time to act on evidence.
         period_s = params.get(state, UNBOND_DELAY_S) * 2 // 3 if powers else 0
         anchor = Anchor(1, ordered(powers), self.time_s) if powers else None
-        return Trust(self.network, self.chain_id, self.digest(), self.producers, self.devnet, anchor, period_s)
+        return Trust(
+            self.network,
+            self.chain_id,
+            self.digest(),
+            self.producers,
+            self.devnet,
+            anchor,
+            period_s,
+            self.simulated_root,
+        )
 
     def state(self) -> dict[bytes, bytes | None]:
         """The first state.
 
         Raises:
-            Malformed: `genesis.supply`, `genesis.producers`, `genesis.reserved`; Rejected: `params.…`, `bonds.…`.
+            Malformed: `genesis.supply`, `genesis.producers`, `genesis.reserved`, `genesis.simulated`; Rejected:
+                `params.…`, `bonds.…`, `measurements.…`.
         """
         total = sum(each.amount for each in self.allocations) + sum(each.bond for each in self.validators)
         if total != SUPPLY_WEI:
@@ -145,6 +175,8 @@ class Genesis:
         ]
         if any(reserved(account) for account in paid):
             raise Malformed("genesis.reserved", "what is paid to a native contract's address would be lost")
+        if self.simulated_root and not self.devnet:
+            raise Malformed("genesis.simulated", "only a development network believes simulated enclaves")
         unknown = sorted(self.parameters.keys() - PARAMETERS.keys())
         if unknown:
             raise Malformed("genesis.parameters", f"unknown parameters: {', '.join(unknown)}")
@@ -156,6 +188,7 @@ class Genesis:
         state.put(GOVERNOR, self.governor)
         VERSION.put(state, b"", 1)
         bonds.begin(state, self.validators)
+        measurements.begin(state, self.simulated_root, self.releases)
         base_fee = params.get(state, BASE_FEE_MIN_WEI)
         BASE_FEE.put(state, b"", base_fee)
         # Clients take the next block's gas limit and base fee from the last block, even if that is this one.
@@ -179,7 +212,7 @@ class Genesis:
 
 def decode_genesis(data: bytes) -> Genesis:
     """Read a genesis document. Raises `Malformed` (`genesis.format`, `json.…`)."""
-    form, network, chain_id, time_s, producers, validators, governor, devnet, allocations, parameters = take(
+    form, network, chain_id, time_s, producers, validators, governor, devnet, allocations, parameters, *enclaves = take(
         decode_exact(data),
         "genesis",
         "format",
@@ -192,7 +225,10 @@ def decode_genesis(data: bytes) -> Genesis:
         "devnet",
         "allocations",
         "parameters",
+        "releases",
+        "simulated_root",
     )
+    releases, simulated_root = enclaves
     if form != FORMAT or not isinstance(devnet, bool):
         raise Malformed("genesis.format", f"not a genesis document: its format must be {FORMAT}, devnet true or false")
     return Genesis(
@@ -205,6 +241,8 @@ def decode_genesis(data: bytes) -> Genesis:
         tuple(_allocation(each) for each in as_list(allocations, "allocations", items_max=ALLOCATIONS_MAX)),
         {name: as_decimal(value, name, 2**128) for name, value in as_object(parameters, "parameters").items()},
         tuple(_validator(each) for each in as_list(validators, "validators", items_max=VALIDATORS_MAX)),
+        tuple(_release(each) for each in as_list(releases, "releases", items_max=RELEASES_MAX)),
+        from_hex(simulated_root, None, "simulated_root"),
     )
 
 
@@ -215,6 +253,19 @@ def _validator(value: Json) -> GenesisValidator:
         from_hex(key, 32, "validator.key"),
         Wei(as_decimal(bond, "validator.bond", SUPPLY_WEI)),
         as_text(moniker, "validator.moniker", bytes_max=NAME_BYTES_MAX),
+    )
+
+
+def _release(value: Json) -> GenesisRelease:
+    platform, name, found, source, provenance = take(
+        value, "release", "platform", "name", "measurements", "source", "provenance"
+    )
+    return GenesisRelease(
+        as_text(platform, "release.platform", bytes_max=NAME_BYTES_MAX),
+        as_text(name, "release.name", bytes_max=NAME_BYTES_MAX),
+        {each: from_hex(digest, None, each) for each, digest in as_object(found, "release.measurements").items()},
+        as_text(source, "release.source", bytes_max=NAME_BYTES_MAX),
+        digest_from_hex(provenance, "release.provenance"),
     )
 
 

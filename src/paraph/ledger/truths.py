@@ -9,8 +9,9 @@ from paraph.ledger.rooms.bonds.truths import (
     unbonding_is_in_order,
 )
 from paraph.ledger.rooms.escrow.truths import escrow_is_held
+from paraph.ledger.rooms.measurements.truths import releases_are_whole
 from paraph.ledger.rooms.models.truths import one_price_is_in_force
-from paraph.ledger.rooms.nodes.truths import bonds_are_held, keys_belong_to_nodes
+from paraph.ledger.rooms.nodes.truths import bonds_are_held, enclaves_belong_to_nodes, keys_belong_to_nodes
 from paraph.ledger.rooms.params.truths import parameters_fit_together
 from paraph.ledger.rooms.settlement.truths import batches_are_whole
 
@@ -24,6 +25,8 @@ TRUTHS = (
     set_follows_power,
     bonds_are_held,
     keys_belong_to_nodes,
+    releases_are_whole,
+    enclaves_belong_to_nodes,
     one_price_is_in_force,
     parameters_fit_together,
     batches_are_whole,

@@ -14,12 +14,22 @@ from paraph.ledger.contract import Contract
 from paraph.ledger.rooms.accounts.calls import CONTRACT as ACCOUNTS
 from paraph.ledger.rooms.bonds.calls import CONTRACT as STAKING
 from paraph.ledger.rooms.escrow.calls import CONTRACT as ESCROW
+from paraph.ledger.rooms.measurements.calls import CONTRACT as MEASUREMENTS
 from paraph.ledger.rooms.models.calls import CONTRACT as MODELS
 from paraph.ledger.rooms.nodes.calls import CONTRACT as NODES
 from paraph.ledger.rooms.params.calls import CONTRACT as PARAMS
 from paraph.ledger.rooms.settlement.calls import CONTRACT as SETTLEMENT
 
-CONTRACTS: Final[tuple[Contract, ...]] = (PARAMS, ACCOUNTS, STAKING, NODES, MODELS, ESCROW, SETTLEMENT)
+CONTRACTS: Final[tuple[Contract, ...]] = (
+    PARAMS,
+    ACCOUNTS,
+    STAKING,
+    MEASUREMENTS,
+    NODES,
+    MODELS,
+    ESCROW,
+    SETTLEMENT,
+)
 
 
 @dataclass(frozen=True)

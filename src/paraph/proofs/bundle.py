@@ -57,19 +57,29 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """What the ledger says, all proved against one sealed state: the signing key, model, price, and settlement."""
+    """What the ledger says, all proved against one sealed state.
+
+    Args:
+        seal: why that state is believed.
+        key: the key that signed: a node's hot key, or the enclave that vouched for it.
+        release: the code that enclave runs; None where no enclave did.
+        model, price: what answered, and the schedule that applied.
+        settled: the settlement; None while there is none.
+    """
 
     seal: Seal
     key: Proved
     model: Proved
     price: Proved
     settled: Settled | None
+    release: Proved | None = None
 
     def as_json(self) -> dict[str, Json]:
         """The chain part as JSON."""
         return {
             "seal": self.seal.as_json(),
             "key": self.key.as_json(),
+            "release": None if self.release is None else self.release.as_json(),
             "model": self.model.as_json(),
             "price": self.price.as_json(),
             "settled": None if self.settled is None else self.settled.as_json(),
@@ -160,13 +170,16 @@ def decode_bundle(data: bytes) -> Bundle:
 
 
 def _chain(value: Json) -> Chain:
-    seal, key, model, price, settled = take(value, "chain", "seal", "key", "model", "price", "settled")
+    seal, key, release, model, price, settled = take(
+        value, "chain", "seal", "key", "release", "model", "price", "settled"
+    )
     return Chain(
         seal_from_json(seal),
         proved_from_json(key, "chain.key"),
         proved_from_json(model, "chain.model"),
         proved_from_json(price, "chain.price"),
         None if settled is None else settled_from_json(settled),
+        None if release is None else proved_from_json(release, "chain.release"),
     )
 
 

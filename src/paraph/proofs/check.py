@@ -5,7 +5,8 @@
  3. The receipt answers this request: same key, payer, node, model and layer, within cap and deadline.
  4. The receipt is its signer's: its EIP-712 signature recovers to the key that it names.
  5. The digests in the receipt are those of what is shown: given, response, profile, evidence; no outside data unseen.
- 6. The layer's evidence holds. (The signature layer has none beyond the receipt's signature.)
+ 6. The layer's evidence holds. (The signature layer has none beyond the receipt's signature; of an enclave, the
+    platform's signature, the code it runs and the keys it vouches for are verified, as of when it was registered.)
  7. The response is of the form that the request asked for, and shows the units that it counts, where it can.
  8. The price is the model's schedule applied to the units used.
  9. The state is believable: a pinned producer signed its header, or validators that follow from those pinned voted
@@ -13,12 +14,13 @@
 10. The ledger knows the key, the model and the price: each record is proved against that state's root.
 11. The receipt is settled: it stands in a batch whose root is proved. SKIP while it is not settled yet.
 
-Not checked here, and said so in every verdict: that the machine ran that model (the signature layer carries the
+Not checked here, and said so in every verdict: what the layer gives no evidence for (the signature layer carries the
 operator's word only), that the engine is what the profile says, and that the producer signed no second header.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import assert_never
+from contextlib import suppress
+from typing import Final, assert_never
 
 from paraph.core.amount import format_opg
 from paraph.core.encode import Json, JsonObject, as_integer, as_list, as_text, take
@@ -29,33 +31,44 @@ from paraph.core.limits import JSON_BYTES_MAX, TENSOR_RANK_MAX, TENSORS_MAX
 from paraph.core.merkle import root_from_inclusion
 from paraph.core.smt import proves
 from paraph.core.tensor import Tensor, tensor_from_json
-from paraph.proofs import records
+from paraph.proofs import attested, records
 from paraph.proofs.bundle import Answer, Bundle, Chain, Proved
 from paraph.proofs.policy import Trust
-from paraph.proofs.receipt import NO_SOURCES, NO_STREAM, Receipt, evidence_digest, given_digest, response_digest
+from paraph.proofs.quotes.claims import TrustClass
+from paraph.proofs.receipt import (
+    NO_SOURCES,
+    NO_STREAM,
+    SIGNATURE_EVIDENCE,
+    Receipt,
+    evidence_digest,
+    given_digest,
+    response_digest,
+)
 from paraph.proofs.request import Layer, body_digest
 from paraph.proofs.seal import ProducerSeal, Seal, ValidatorSeal, believe
-from paraph.proofs.verdict import Claim, Outcome, Verdict, Verified
-
-SIGNATURE_EVIDENCE: JsonObject = {"layer": "signature"}
-"""The evidence of the signature layer: its name; the receipt's own signature is all there is."""
+from paraph.proofs.verdict import Claim, Outcome, Verdict, Verified, claim
 
 
-def verify(bundle: Bundle, trust: Trust) -> Verified[Bundle]:
+def verify(bundle: Bundle, trust: Trust, least: TrustClass = TrustClass.HARDWARE) -> Verified[Bundle]:
     """Check a bundle against what is pinned.
+
+    Args:
+        bundle: from anybody.
+        trust: what is pinned.
+        least: what an enclave's word must be worth at least; a simulated one must be asked for.
 
     Raises:
         Unverified: with every claim that failed.
     """
-    verdict = judge(bundle, trust)
+    verdict = judge(bundle, trust, least)
     if not verdict.verified:
         raise Unverified(verdict.reasons)
-    return Verified(bundle, verdict)
+    return Verified(bundle, verdict, least)
 
 
-def judge(bundle: Bundle, trust: Trust) -> Verdict:
+def judge(bundle: Bundle, trust: Trust, least: TrustClass = TrustClass.HARDWARE) -> Verdict:
     """As `verify`, but returns the verdict whatever it is, for showing it whole."""
-    claims = tuple(_claims(bundle, trust))
+    claims = tuple(_claims(bundle, trust, least))
     failed = frozenset(claim.code for claim in claims if claim.outcome is Outcome.FAIL)
     return Verdict(claims, tuple(_questions(bundle, failed)), tuple(_not_checked(bundle, trust)))
 
@@ -180,36 +193,32 @@ def _count(ids: Json, what: str) -> int | None:
 # --- the claims --------------------------------------------------------------------------------------------------
 
 
-def _claim(code: str, holds: bool, yes: str, no: str) -> Claim:
-    return Claim(code, Outcome.PASS if holds else Outcome.FAIL, yes if holds else no)
-
-
-def _claims(bundle: Bundle, trust: Trust) -> Iterator[Claim]:
+def _claims(bundle: Bundle, trust: Trust, least: TrustClass) -> Iterator[Claim]:
     signed, answer, receipt = bundle.request, bundle.answer, bundle.answer.receipt.receipt
     request = signed.request
     # 1
-    yield _claim(
+    yield claim(
         "request.signature",
         signed.chain_id == trust.chain_id and signed.signed_by_payer(),
         f"the payer {checksummed(request.payer)} signed the request",
         "the request's signature is not the payer's, or is for another chain",
     )
     # 2
-    yield _claim(
+    yield claim(
         "request.body",
         body_digest(bundle.body) == request.body_digest,
         "the body is the one the payer signed",
         "the body is not the one the payer signed",
     )
     # 3
-    yield _claim(
+    yield claim(
         "receipt.request",
         receipt.answers(request),
         "the receipt answers this request, within its cap and deadline",
         "the receipt does not answer this request",
     )
     # 4
-    yield _claim(
+    yield claim(
         "receipt.signature",
         answer.receipt.signed_by_signer(trust.chain_id),
         f"the key {checksummed(receipt.signer)} signed the receipt",
@@ -218,7 +227,7 @@ def _claims(bundle: Bundle, trust: Trust) -> Iterator[Claim]:
     # 5
     yield _digests(bundle, receipt)
     # 6
-    yield _evidence(bundle, receipt)
+    yield from _evidence(bundle, trust, least)
     # 7
     yield _form(bundle, receipt)
     # 9
@@ -240,7 +249,7 @@ def _digests(bundle: Bundle, receipt: Receipt) -> Claim:
         "outside data": (NO_SOURCES, receipt.sources_root),
     }
     wrong = [name for name, (found, signed) in shown.items() if found != signed]
-    return _claim(
+    return claim(
         "receipt.digests",
         not wrong,
         "what was given, the response, the profile and the evidence are those the receipt signs",
@@ -248,16 +257,21 @@ def _digests(bundle: Bundle, receipt: Receipt) -> Claim:
     )
 
 
-def _evidence(bundle: Bundle, receipt: Receipt) -> Claim:
-    if receipt.layer is not Layer.SIGNATURE:
-        name = receipt.layer.name.lower()
-        return Claim("evidence.layer", Outcome.FAIL, f"this version cannot check evidence of the layer {name}")
-    return _claim(
-        "evidence.layer",
-        bundle.answer.evidence == SIGNATURE_EVIDENCE,
-        "layer signature: the receipt's signature is the evidence",
-        "the evidence is not of the layer that the receipt names",
-    )
+def _evidence(bundle: Bundle, trust: Trust, least: TrustClass) -> Iterator[Claim]:
+    match bundle.answer.receipt.receipt.layer:
+        case Layer.SIGNATURE:
+            yield claim(
+                "evidence.layer",
+                bundle.answer.evidence == SIGNATURE_EVIDENCE and bundle.chain.release is None,
+                "layer signature: the receipt's signature is the evidence",
+                "the evidence is not of the layer that the receipt names",
+            )
+        case Layer.TEE:
+            yield from attested.evidence(bundle, trust, least)
+        case Layer.ZK:
+            yield Claim("evidence.layer", Outcome.FAIL, "this version cannot check evidence of the layer zk")
+        case unknown:
+            assert_never(unknown)
 
 
 def _form(bundle: Bundle, receipt: Receipt) -> Claim:
@@ -280,26 +294,18 @@ def _sealed(seal: Seal, trust: Trust) -> Claim:
 
 def _record_claim(code: str, bundle: Bundle, key: bytes, proved: Proved, holds: bool, sentence: str) -> Claim:
     proven = proves(bundle.chain.seal.state_root, key, proved.value, proved.proof)
-    return _claim(code, proven and holds, sentence, f"not shown by the ledger: {sentence}")
+    return claim(code, proven and holds, sentence, f"not shown by the ledger: {sentence}")
 
 
 def _registry(bundle: Bundle, chain: Chain, receipt: Receipt) -> Iterator[Claim]:
-    height = chain.seal.height
     try:
-        key = records.NodeKey.decode(chain.key.value)
+        keys = tuple(_signer(bundle, chain, receipt))
         model = records.Model.decode(chain.model.value)
         price = records.Price.decode(chain.price.value)
     except Malformed as error:
         yield Claim("registry.records", Outcome.FAIL, f"a record of the ledger cannot be read: {error.message}")
         return
-    yield _record_claim(
-        "registry.key",
-        bundle,
-        records.node_key_key(receipt.signer),
-        chain.key,
-        key.node == receipt.node and key.valid_at(receipt.height) and receipt.height <= height,
-        f"the key is registered for node {checksummed(receipt.node)} at block {receipt.height}",
-    )
+    yield from keys
     yield _record_claim(
         "registry.model",
         bundle,
@@ -326,6 +332,22 @@ def _registry(bundle: Bundle, chain: Chain, receipt: Receipt) -> Iterator[Claim]
     )
 
 
+def _signer(bundle: Bundle, chain: Chain, receipt: Receipt) -> Iterator[Claim]:
+    """What the ledger knows of the key that signed. Raises `Malformed` (`record.…`)."""
+    if receipt.layer is Layer.TEE:
+        yield from attested.registered(chain, receipt, *attested.records_of(chain))
+        return
+    key = records.NodeKey.decode(chain.key.value)
+    yield _record_claim(
+        "registry.key",
+        bundle,
+        records.node_key_key(receipt.signer),
+        chain.key,
+        key.node == receipt.node and key.valid_at(receipt.height) and receipt.height <= chain.seal.height,
+        f"the key is registered for node {checksummed(receipt.node)} at block {receipt.height}",
+    )
+
+
 def _settlement(chain: Chain, receipt: Receipt) -> Claim:
     settled = chain.settled
     if settled is None:
@@ -339,7 +361,7 @@ def _settlement(chain: Chain, receipt: Receipt) -> Claim:
         proves(chain.seal.state_root, key, settled.record.value, settled.record.proof)
         and root_from_inclusion(receipt.hash(), settled.index, batch.size, settled.path) == batch.root
     )
-    return _claim(
+    return claim(
         "settlement.batch",
         holds,
         f"settled in batch {settled.batch} at block {batch.height}, receipt {settled.index + 1} of {batch.size}",
@@ -347,33 +369,36 @@ def _settlement(chain: Chain, receipt: Receipt) -> Claim:
     )
 
 
+QUESTIONS: Final = {
+    "which_model": "Which model generated it?",
+    "modified": "Was the model modified?",
+    "processed": "Was the data processed correctly?",
+    "altered": "Was the output altered before delivery?",
+}
+
+
 # --- the four questions ------------------------------------------------------------------------------------------
 
 
 def _questions(bundle: Bundle, failed: frozenset[str]) -> Iterator[Claim]:
-    model = to_hex(bundle.answer.receipt.receipt.model_id)
-    word = "the layer signature carries the operator's word, no hardware or mathematical evidence"
-    answers = (
-        ("which_model", "Which model generated it?", Outcome.PASS, f"{model}, signs the node's registered key"),
-        ("modified", "Was the model modified?", Outcome.SKIP, f"not shown: {word}"),
-        (
-            "processed",
-            "Was the data processed correctly?",
-            Outcome.SKIP,
-            f"the input is bound to the receipt; for the rest, {word}",
-        ),
-        (
-            "altered",
-            "Was the output altered before delivery?",
-            Outcome.PASS,
-            "no: it is, byte for byte, what was signed",
-        ),
-    )
-    for code, question, outcome, sentence in answers:
-        if failed:
+    if failed:
+        for code, question in QUESTIONS.items():
             yield Claim(code, Outcome.FAIL, f"{question} Not shown: {', '.join(sorted(failed))}")
-        else:
-            yield Claim(code, outcome, f"{question} {sentence}")
+        return
+    tee = bundle.answer.receipt.receipt.layer is Layer.TEE
+    answers = attested.answers(bundle) if tee else _answers(bundle)
+    for (code, question), (outcome, sentence) in zip(QUESTIONS.items(), answers, strict=True):
+        yield Claim(code, outcome, f"{question} {sentence}")
+
+
+def _answers(bundle: Bundle) -> Iterator[tuple[Outcome, str]]:
+    """The answers of the signature layer, in the order of `QUESTIONS`."""
+    word = "the layer signature carries the operator's word, no hardware or mathematical evidence"
+    model = to_hex(bundle.answer.receipt.receipt.model_id)
+    yield Outcome.PASS, f"{model}, signs the node's registered key"
+    yield Outcome.SKIP, f"not shown: {word}"
+    yield Outcome.SKIP, f"the input is bound to the receipt; for the rest, {word}"
+    yield Outcome.PASS, attested.UNALTERED
 
 
 def _uncounted(answer: Answer) -> Iterator[str]:
@@ -392,7 +417,11 @@ def _uncounted(answer: Answer) -> Iterator[str]:
 
 
 def _not_checked(bundle: Bundle, trust: Trust) -> Iterator[str]:
-    yield "that the node's machine ran this model: the signature layer proves who answered, not what computed"
+    if bundle.answer.receipt.receipt.layer is Layer.TEE:
+        with suppress(Malformed):  # then a claim failed, and says so
+            yield from attested.not_checked(bundle)
+    else:
+        yield "that the node's machine ran this model: the signature layer proves who answered, not what computed"
     if bundle.answer.given is not None:
         yield "that the chat template turned the messages into the given text (`paraph receipt replay` does)"
     yield from _uncounted(bundle.answer)

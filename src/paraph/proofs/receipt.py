@@ -7,12 +7,13 @@ relies on stands outside it. Specified in docs/spec/receipt.md.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
+from typing import Final
 
 from paraph.core.abi import struct
 from paraph.core.amount import UINT256_MAX, Wei
 from paraph.core.digest import sha256, tagged
 from paraph.core.eip712 import Typed, signing_digest
-from paraph.core.encode import Json, as_decimal, as_integer, canonical, take
+from paraph.core.encode import Json, JsonObject, as_decimal, as_integer, canonical, take
 from paraph.core.errors import Malformed
 from paraph.core.ident import (
     ZERO_DIGEST,
@@ -180,5 +181,8 @@ def stream_next(link: Digest, chunk: Json) -> Digest:
     return tagged(Tag.STREAM, link + sha256(canonical(chunk)))
 
 
+SIGNATURE_EVIDENCE: JsonObject = {"layer": "signature"}
+"""The evidence of the signature layer: its name; the receipt's own signature is all there is."""
+SIGNATURE_DIGEST: Final = evidence_digest(SIGNATURE_EVIDENCE)
 NO_STREAM = ZERO_DIGEST
 NO_SOURCES = ZERO_DIGEST

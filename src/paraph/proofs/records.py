@@ -4,12 +4,15 @@ They live here, below the ledger that writes them, because a verifier reads them
 hand. Each is RLP of its fields in order; an integer is big-endian without leading zeros.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Self
 
 from paraph.core import rlp
+from paraph.core.digest import tagged
 from paraph.core.errors import Malformed
 from paraph.core.ident import Address, Digest, ModelId
+from paraph.core.tags import Tag
 
 
 class Record:
@@ -62,7 +65,7 @@ def _from_rlp(kind: object, item: rlp.Rlp, name: str) -> object:
         raise Malformed("record.form", f"{name} must be UTF-8") from error
 
 
-_TUPLES = (tuple[ModelId, ...], tuple[Address, ...])
+_TUPLES = (tuple[ModelId, ...], tuple[Address, ...], tuple[bytes, ...])
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +136,98 @@ class Batch(Record):
     time_s: int
 
 
+@dataclass(frozen=True, slots=True)
+class Release(Record):
+    """Code that enclaves may run: what the platform measures of it, and where its source is.
+
+    Args:
+        platform: on which; as `Evidence.platform` names it.
+        name: how people call it.
+        names, values: its measurements by the platform's names (ASCII), which are in order.
+        source: the commit it was built from, or where to find it.
+        provenance: digest of a statement of how it was built; zero for none.
+        height_first, height_last: from and until when it is approved; `height_last` 0 while it is.
+        revoked_s: when it was revoked, Unix seconds; 0 while it is approved.
+    """
+
+    platform: str
+    name: str
+    names: tuple[bytes, ...]
+    values: tuple[bytes, ...]
+    source: str
+    provenance: Digest
+    height_first: int
+    height_last: int
+    revoked_s: int
+
+    @property
+    def measurements(self) -> Mapping[str, bytes]:
+        """What the platform measures of it, by name."""
+        return {name.decode("ascii", "replace"): value for name, value in zip(self.names, self.values, strict=False)}
+
+    def valid_at(self, height: int) -> bool:
+        """True when an enclave that runs it could sign a receipt that names `height`."""
+        return self.height_first <= height and (self.height_last == 0 or height <= self.height_last)
+
+
+def release_id(platform: str, measurements: Mapping[str, bytes]) -> Digest:
+    """What a release is named by: the platform and what it measures."""
+    names = sorted(measurements)
+    parts = [platform.encode(), [name.encode() for name in names], [measurements[name] for name in names]]
+    return tagged(Tag.RELEASE, rlp.encode(parts))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class Enclave(Record):
+    """Keys that an enclave vouched for, as validators verified it. Never changed once written, but for its closing.
+
+    Args:
+        node: whose it is.
+        keyset: its keys (`quotes.binding.Keyset`), encoded.
+        release: what it runs.
+        platform: what vouches for it.
+        trust: how much that is worth (`quotes.claims.TrustClass`); it follows from the root that verified.
+        module: the platform's name of it, or of its chip.
+        certificates: names of the certificates below the root, by which it can be revoked.
+        evidence: the digest of its attestation, as its receipts carry it.
+        time_s: the time of the block that verified it, Unix seconds.
+        height_first, height_last: at which heights its key may sign; `height_last` 0 while it is open.
+        closed_s: when it was closed before its end, Unix seconds; 0 while it is open.
+        expires_s: when it ends by itself, Unix seconds.
+    """
+
+    node: Address
+    keyset: bytes
+    release: Digest
+    platform: str
+    trust: int
+    module: str
+    certificates: tuple[bytes, ...]
+    evidence: Digest
+    time_s: int
+    height_first: int
+    height_last: int
+    closed_s: int
+    expires_s: int
+
+    def valid_at(self, height: int) -> bool:
+        """True when its key may sign a receipt that names `height`."""
+        return self.height_first <= height and (self.height_last == 0 or height <= self.height_last)
+
+
 def node_key_key(signer: Address) -> bytes:
     """The state key of a hot key's record."""
     return b"nodes/key/" + signer
+
+
+def enclave_key(signer: Address) -> bytes:
+    """The state key of the enclave whose receipt key that is."""
+    return b"nodes/enclave/" + signer
+
+
+def release_key(release: Digest) -> bytes:
+    """The state key of a release."""
+    return b"measurements/release/" + release
 
 
 def model_key(model_id: ModelId) -> bytes:

@@ -5,6 +5,7 @@ from enum import Enum
 from typing import Generic, TypeVar
 
 from paraph.core.encode import Json
+from paraph.proofs.quotes.claims import TrustClass
 
 T = TypeVar("T")
 
@@ -28,6 +29,11 @@ class Claim:
     def as_json(self) -> dict[str, Json]:
         """The claim as JSON."""
         return {"code": self.code, "outcome": self.outcome.value, "sentence": self.sentence}
+
+
+def claim(code: str, holds: bool, yes: str, no: str) -> Claim:
+    """A claim that holds, or does not, with the sentence for either."""
+    return Claim(code, Outcome.PASS if holds else Outcome.FAIL, yes if holds else no)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +85,8 @@ def render(verdict: Verdict) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Verified(Generic[T]):
-    """A thing that was verified, with the verdict. Only `proofs` makes one."""
+    """A thing that was verified, with the verdict, and what was demanded of an enclave. Only `proofs` makes one."""
 
     thing: T
     verdict: Verdict
+    least: TrustClass = TrustClass.HARDWARE

@@ -1,7 +1,5 @@
 """A verified answer, as callers use it. One exists only for a bundle that verified."""
 
-import os
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,12 +7,12 @@ from typing import Any
 from paraph.adapters.tensors import unpack
 from paraph.core.amount import Wei
 from paraph.core.encode import JsonObject
-from paraph.core.errors import Unavailable
 from paraph.core.ident import to_hex
 from paraph.core.tensor import Tensor, tensor_from_json
 from paraph.proofs.bundle import Bundle
 from paraph.proofs.receipt import Receipt
 from paraph.proofs.verdict import Verdict, Verified
+from paraph.sdk.saving import save
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +98,4 @@ class Answer:
         Raises:
             Unavailable: `file.write`; what stood at `path` is still there.
         """
-        target = Path(path)
-        temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}")
-        try:
-            # It holds the whole conversation. O_EXCL: a file or link planted under the name is not written through.
-            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(handle, "wb") as file:
-                file.write(self.bundle.encode() + b"\n")
-            temporary.replace(target)
-        except OSError as error:
-            temporary.unlink(missing_ok=True)
-            raise Unavailable("file.write", f"{path} cannot be written: {error.strerror}") from error
+        save(self.bundle.encode(), path)

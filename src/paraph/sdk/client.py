@@ -14,16 +14,17 @@ from typing import Any, Self, Unpack
 from paraph.adapters.http.client import AsyncDriver, Means, SyncDriver
 from paraph.adapters.system import SystemClock, random_bytes
 from paraph.core.amount import Wei
-from paraph.core.ident import Address, ModelId
+from paraph.core.ident import Address, Digest, ModelId
 from paraph.core.keys import PrivateKey
 from paraph.flows import registry
 from paraph.flows.buy import Unanswered
+from paraph.flows.meet import Met
 from paraph.flows.registry import Offer
 from paraph.flows.transact import Sent
 from paraph.ledger.contract import Contract
 from paraph.ledger.rooms.escrow.types import Account
 from paraph.ledger.rooms.nodes.types import Node
-from paraph.proofs.records import Model
+from paraph.proofs.records import Model, Release
 from paraph.sdk.answer import Answer
 from paraph.sdk.network import Network, load_network
 from paraph.sdk.options import Options, TextOptions
@@ -97,7 +98,14 @@ class Client:
 
     def settled(self, answer: Answer, patience_s: float = 30) -> Answer:
         """The same answer with the proof of its settlement. Raises `Unavailable` if it takes longer."""
-        return Answer(self._driver.run(self._orders.settled(answer.bundle, patience_s)))
+        return Answer(self._driver.run(self._orders.settled(answer.verified, patience_s)))
+
+    def meet(self, node: Address, min_trust: str = "hardware") -> Met:
+        """The enclave of a node, met now: registered, holding the TLS key, attesting for our nonce.
+
+        What is returned can be kept: `met.document().encode()` is a file for `paraph verify`. Raises `Unverified`.
+        """
+        return self._driver.run(self._orders.meet(node, min_trust))
 
     # --- the registry and the wallet, every read proved ---
 
@@ -112,6 +120,10 @@ class Client:
     def nodes(self) -> dict[Address, Node]:
         """Registered nodes by operator account."""
         return self._driver.run(registry.nodes(self._trust))
+
+    def releases(self) -> dict[Digest, Release]:
+        """Code that enclaves may or might run, by id."""
+        return self._driver.run(registry.releases(self._trust))
 
     def balance(self, account: Address | None = None) -> Wei:
         """What an account (by default the client's) holds, in wei."""
@@ -192,7 +204,11 @@ class AsyncClient:
 
     async def settled(self, answer: Answer, patience_s: float = 30) -> Answer:
         """See `Client.settled`."""
-        return Answer(await self._driver.run(self._orders.settled(answer.bundle, patience_s)))
+        return Answer(await self._driver.run(self._orders.settled(answer.verified, patience_s)))
+
+    async def meet(self, node: Address, min_trust: str = "hardware") -> Met:
+        """See `Client.meet`."""
+        return await self._driver.run(self._orders.meet(node, min_trust))
 
     async def models(self) -> dict[ModelId, Model]:
         """See `Client.models`."""
@@ -205,6 +221,10 @@ class AsyncClient:
     async def nodes(self) -> dict[Address, Node]:
         """See `Client.nodes`."""
         return await self._driver.run(registry.nodes(self._trust))
+
+    async def releases(self) -> dict[Digest, Release]:
+        """See `Client.releases`."""
+        return await self._driver.run(registry.releases(self._trust))
 
     async def balance(self, account: Address | None = None) -> Wei:
         """See `Client.balance`."""

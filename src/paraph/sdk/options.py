@@ -11,11 +11,18 @@ class Options(TypedDict, total=False):
     layer: verification layer, `signature` by default.
     max_price: cap in wei; by default the most the request can cost by the model's price.
     node: a certain node's account; by default any that serves the model.
+    min_trust: with the layer `tee`: what the enclave's platform must be worth at least, `hardware` by default; one of
+        `simulated`, `vtpm`, `hardware-degraded`, `hardware`, `hardware-strict`.
+    private: with the layer `tee`: seal request and answer to the enclave's own key, beside TLS.
+    relay: with the layer `tee`: URL of a relay that carries what is sealed, so that the node does not learn who asks.
     """
 
     layer: str
     max_price: int | None
     node: Address | None
+    min_trust: str
+    private: bool
+    relay: str
 
 
 class TextOptions(Options, total=False):

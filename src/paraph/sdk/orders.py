@@ -1,7 +1,7 @@
 """What both clients share: from a caller's words to the flow that gets it done."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from paraph.adapters.tensors import from_array
@@ -13,12 +13,14 @@ from paraph.core.tensor import Tensor
 from paraph.flows import effective, registry
 from paraph.flows.buy import Order, Unanswered, ask_again, await_settled, buy
 from paraph.flows.effect import Draw, Flow, ask
+from paraph.flows.meet import Memory, Met, meet
 from paraph.flows.registry import Offer
 from paraph.flows.transact import Sent, transact
 from paraph.ledger.contract import Contract
 from paraph.ledger.rooms.escrow.calls import CONTRACT as ESCROW
 from paraph.proofs.bundle import Bundle
 from paraph.proofs.policy import Trust
+from paraph.proofs.quotes.claims import TrustClass, trust_class
 from paraph.proofs.request import Layer
 from paraph.proofs.verdict import Verified
 from paraph.sdk.options import Options, TextOptions
@@ -36,10 +38,12 @@ class Orders:
     Args:
         trust: the network.
         account: who pays and sends.
+        memory: of the enclaves that were met.
     """
 
     trust: Trust
     account: Address
+    memory: Memory = field(default_factory=Memory)
 
     def chat(self, model: str, messages: Messages, options: TextOptions, *, stream: bool = False) -> Bought:
         """A chat answer. A plain text is one message of the user."""
@@ -57,29 +61,35 @@ class Orders:
         model_id = yield from registry.find_model(self.trust, model)
         # One text is one text, not its letters.
         body = effective.embeddings({"inputs": texts if isinstance(texts, str) else list(texts)}, model_id)
-        return (yield from buy(self.trust, self._order(model_id, body, options)))
+        return (yield from buy(self.trust, self._order(model_id, body, options), self.memory))
 
     def infer(self, model: str, inputs: Mapping[str, Any], outputs: Sequence[str], options: Options) -> Bought:
         """Outputs of a tensor model for named numpy arrays, nested lists or tensors."""
         tensors = tuple(each if isinstance(each, Tensor) else from_array(name, each) for name, each in inputs.items())
         model_id = yield from registry.find_model(self.trust, model)
         body = effective.infer(tensors, tuple(outputs), model_id)
-        return (yield from buy(self.trust, self._order(model_id, body, options)))
+        return (yield from buy(self.trust, self._order(model_id, body, options), self.memory))
 
     def openai(self, kind: str, model: str, asked: JsonObject, options: Options, *, stream: bool = False) -> Bought:
         """What a request in OpenAI's form asks for; `kind` is `chat`, `completion` or `embeddings`."""
         if kind == "embeddings":
             model_id = yield from registry.find_model(self.trust, model)
-            return (yield from buy(self.trust, self._order(model_id, effective.embeddings(asked, model_id), options)))
+            body = effective.embeddings(asked, model_id)
+            return (yield from buy(self.trust, self._order(model_id, body, options), self.memory))
         return (yield from self._text(kind, model, asked, options, stream=stream))
 
     def again(self, lost: Unanswered) -> Bought:
         """The answer to a request that went out before, under the same signature."""
         return ask_again(self.trust, lost.asked)
 
-    def settled(self, bundle: Bundle, patience_s: float) -> Bought:
-        """The bundle with the proof of its settlement."""
-        return await_settled(self.trust, bundle, int(patience_s * 1000))
+    def meet(self, node: Address, min_trust: str) -> Flow[Met]:
+        """The enclave of a node, met now."""
+        found = yield from registry.node(self.trust, node)
+        return (yield from meet(self.trust, node, found.endpoint, trust_class(min_trust), Memory()))
+
+    def settled(self, verified: Verified[Bundle], patience_s: float) -> Bought:
+        """The bundle with the proof of its settlement, verified as strictly as it was bought."""
+        return await_settled(self.trust, verified.thing, int(patience_s * 1000), verified.least)
 
     def offer(self, model: str) -> Flow[Offer]:
         """A model with its price, by name or id."""
@@ -103,15 +113,15 @@ class Orders:
         self, kind: str, model: str, asked: JsonObject, options: Options | TextOptions, *, stream: bool = False
     ) -> Bought:
         model_id = yield from registry.find_model(self.trust, model)
-        body: dict[str, Any] = {
+        wanted: dict[str, Any] = {
             **asked,
             **{name: value for name, value in options.items() if name not in Options.__annotations__},
         }
-        if body.get("seed") is None and body.get("temperature") != 0:
+        if wanted.get("seed") is None and wanted.get("temperature") != 0:
             # Sampling needs a seed: one is drawn and signed, so that the answer can be computed again.
-            body["seed"] = int.from_bytes((yield from ask(Draw(8))), "big") % (effective.SEED_MAX + 1)
-        effected = effective.effective({**body, "kind": kind}, model_id)
-        return (yield from buy(self.trust, self._order(model_id, effected, options, stream=stream)))
+            wanted["seed"] = int.from_bytes((yield from ask(Draw(8))), "big") % (effective.SEED_MAX + 1)
+        effected = effective.effective({**wanted, "kind": kind}, model_id)
+        return (yield from buy(self.trust, self._order(model_id, effected, options, stream=stream), self.memory))
 
     def _order(
         self, model_id: ModelId, body: JsonObject, options: Options | TextOptions, *, stream: bool = False
@@ -121,5 +131,14 @@ class Orders:
             raise Rejected("request.layer", f"{layer!r} is no layer; one of {', '.join(LAYERS)}")
         cap = options.get("max_price")
         return Order(
-            self.account, model_id, body, LAYERS[layer], None if cap is None else Wei(cap), options.get("node"), stream
+            self.account,
+            model_id,
+            body,
+            LAYERS[layer],
+            None if cap is None else Wei(cap),
+            options.get("node"),
+            stream,
+            trust_class(options.get("min_trust", TrustClass.HARDWARE.word)),
+            options.get("private", False),
+            options.get("relay", ""),
         )

@@ -92,7 +92,7 @@ def test_stopped_network_is_shown_and_forgotten(folder: Path) -> None:
 
     facts = json.loads(looked.stdout)
     assert (facts["made"], facts["validators"], looked.exit_code) == (True, 2, 1)
-    names = ["full-node-1", "full-node-2", "full-node-follower", "inference-node"]
+    names = ["full-node-1", "full-node-2", "full-node-follower", "inference-node", "enclave-node"]
     assert [name for name, each in facts["processes"].items() if not each["running"]] == names
     assert "nothing was running" in gone.output
     assert list(folder.iterdir()) == []

@@ -16,6 +16,7 @@ from paraph.flows.effect import Effect, Flow, Rpc
 from paraph.ledger.rooms.accounts.keys import BALANCES
 from paraph.proofs.header import header_from_json
 from paraph.proofs.records import Model, model_key, price_key
+from paraph.proofs.request import Layer
 
 
 def lied(ledger: Ledger, flow: Flow[Any], lie: Callable[[dict[str, Any]], Any]) -> Any:
@@ -151,7 +152,9 @@ def test_nodes_that_left_are_not_listed() -> None:
 
     assert both.keys() == {OPERATOR.address, other.address}
     assert asked(ledger, registry.nodes(ledger.trust)).keys() == {OPERATOR.address}
-    assert [each for each, _ in asked(ledger, registry.serving(ledger.trust, TEXT_ID, None))] == [OPERATOR.address]
+    assert [each for each, _ in asked(ledger, registry.serving(ledger.trust, TEXT_ID, Layer.SIGNATURE, None))] == [
+        OPERATOR.address
+    ]
 
 
 def test_heard_of_last_comes_first() -> None:
@@ -161,7 +164,7 @@ def test_heard_of_last_comes_first() -> None:
     ledger.clock.advance(60_000)
     ledger.call(OPERATOR, "Nodes", "heartbeat")
 
-    found = asked(ledger, registry.serving(ledger.trust, TEXT_ID, None))
+    found = asked(ledger, registry.serving(ledger.trust, TEXT_ID, Layer.SIGNATURE, None))
 
     assert [address for address, _ in found] == [OPERATOR.address, other.address]
 
@@ -172,7 +175,7 @@ def test_nobody_serves() -> None:
 
     for wanted, code in ((None, "nodes.none"), (BOB.address, "nodes.unknown")):
         with pytest.raises(Rejected) as caught:
-            asked(ledger, registry.serving(ledger.trust, ModelId(bytes(32)), wanted))
+            asked(ledger, registry.serving(ledger.trust, ModelId(bytes(32)), Layer.SIGNATURE, wanted))
         assert caught.value.code == code
 
 

@@ -183,7 +183,7 @@ def test_receipt_of_what_no_request_covers_is_never_signed() -> None:
     found = Hands(MARKET).run(offer(MARKET.ledger.trust, bytes.fromhex(str(BODY["model"])[2:])))  # type: ignore[arg-type]
     gathered = TextAnswer(MARKET.request(BODY).hash())
     gathered.stop("stop", 0)
-    work = serve.Work(BODY, gathered.given_json(), gathered.response(), FAKE_PROFILE, None, 1, 5, 4)
+    work = serve.Work(MARKET.identity, BODY, gathered.given_json(), gathered.response(), FAKE_PROFILE, None, 1, 5, 4)
     request = Request(
         RequestKey(bytes(32)),
         ALICE.address,
@@ -196,5 +196,5 @@ def test_receipt_of_what_no_request_covers_is_never_signed() -> None:
     )
 
     with pytest.raises(BrokenTruth):
-        serve.receipt(MARKET.identity, SignedRequest(CHAIN_ID, request, bytes(65)), found, work)
+        serve.receipt(SignedRequest(CHAIN_ID, request, bytes(65)), found, work)
     assert MARKET.identity.key is HOT

@@ -1,7 +1,7 @@
 """Dispatch: what a contract answers to, and how it refuses."""
 
 import pytest
-from tests.support_ledger.world import ALICE, World, call, code, differing, sentence
+from tests.support_ledger.world import ALICE, GAS, World, call, code, differing, sentence
 
 from paraph.core.abi import Method
 from paraph.core.errors import Malformed, Rejected
@@ -49,8 +49,8 @@ def test_arguments_are_exact(contract: Contract, bound: Bound) -> None:
     world = World.new()
     data = zeros(bound.method)
 
-    assert code(world.send(ALICE, contract.address, data + b"\x00")) == "abi.form"
-    assert code(world.send(ALICE, contract.address, data[:-1])) in ("abi.form", "call.method")
+    assert code(world.send(ALICE, contract.address, data + b"\x00", gas_limit=2 * GAS)) == "abi.form"
+    assert code(world.send(ALICE, contract.address, data[:-1], gas_limit=2 * GAS)) in ("abi.form", "call.method")
 
 
 @pytest.mark.parametrize(("contract", "bound"), ALL, ids=NAMES)

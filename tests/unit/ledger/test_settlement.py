@@ -38,7 +38,7 @@ from tests.support_ledger.world import (
 from paraph.core.abi import encode
 from paraph.core.amount import Wei
 from paraph.core.digest import keccak256
-from paraph.core.ident import Digest, ModelId, RequestKey
+from paraph.core.ident import ZERO_DIGEST, Digest, ModelId, RequestKey
 from paraph.core.keys import CURVE_ORDER
 from paraph.core.limits import RECEIPTS_PER_BATCH_MAX
 from paraph.core.merkle import inclusion_proof, root, root_from_inclusion
@@ -149,8 +149,9 @@ REFUSALS: dict[str, tuple[Item, str]] = {
     "from the future": (broken_item(ended_ms=(OPENED_S + 1 + 60) * 1000 + 1), "settlement.future"),
     # 5: what the model offers
     "unknown model": (broken_item(asked_model_id=OTHER_MODEL), "models.unknown"),
-    "layer not offered": (broken_item(asked_layer=Layer.TEE), "settlement.layer"),
-    "layer not verified": (broken_item(asked_layer=Layer.ZK), "settlement.layer"),
+    "layer of enclaves": (broken_item(asked_layer=Layer.TEE), "settlement.key"),
+    "layer not verified": (broken_item(asked_layer=Layer.ZK), "settlement.key"),
+    "evidence of nothing": (broken_item(evidence_digest=ZERO_DIGEST), "settlement.evidence"),
     # 6: the price
     "unknown schedule": (broken_item(price_version=2), "models.price_unknown"),
     "schedule 0": (broken_item(price_version=0), "models.price_unknown"),
@@ -448,7 +449,7 @@ def test_unknown() -> None:
 
 
 def test_model_of_all_layers() -> None:
-    """A layer that the model offers and this version of the rules cannot verify is not settled."""
+    """A layer that the model offers settles by its own keys alone; one that it does not offer settles by none."""
     world = World.open()
     other = ModelId(keccak256(b"other"))
     world.must(OWNER, "Models", "register", *model_arguments(model_id=other, layers=7))
@@ -458,7 +459,7 @@ def test_model_of_all_layers() -> None:
         asked = request(number=len(reasons), now=world.now, model_id=model_id, layer=layer)
         reasons += world.settle(signed(asked, receipt(asked, world.now)))[0]
 
-    assert reasons == ["settlement.layer", "", "settlement.layer"]
+    assert reasons == ["settlement.key", "", "settlement.layer"]
 
 
 RECEIPT_FIELDS = Receipt.__slots__

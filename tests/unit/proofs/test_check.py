@@ -90,7 +90,11 @@ LIES: list[tuple[str, Callable[[], Case], list[str]]] = [
     ("evidence of no layer", lambda: build(evidence={}), ["evidence.layer"]),
     ("evidence of another layer", lambda: build(evidence={"layer": "tee"}), ["evidence.layer"]),
     ("evidence with more", lambda: build(evidence={"layer": "signature", "x": 1}), ["evidence.layer"]),
-    ("tee unchecked", lambda: build(request={"layer": Layer.TEE}, model={"layers": 7}), ["evidence.layer"]),
+    (
+        "tee without an enclave",
+        lambda: build(request={"layer": Layer.TEE}, model={"layers": 7}),
+        ["evidence.layer", "registry.records"],
+    ),
     ("zk unchecked", lambda: build(request={"layer": Layer.ZK}, model={"layers": 7}), ["evidence.layer"]),
     # 7
     ("another model in the body", lambda: build(body={**body_of("text"), "model": "0x00"}), ["response.form"]),

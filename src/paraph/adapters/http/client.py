@@ -9,14 +9,17 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, Self, TypeVar
 
 import httpx
 
+from paraph.adapters.http.sealing import Opening, seal
+from paraph.adapters.http.tls import pinned
 from paraph.core.encode import Json, JsonObject, as_object, decode
-from paraph.core.errors import Malformed, ParaphError, Rejected, Unavailable
+from paraph.core.errors import Malformed, ParaphError, Rejected, Unavailable, Unverified
 from paraph.core.ident import Digest
 from paraph.core.limits import JSON_BYTES_MAX
+from paraph.core.ohttp import REQUEST_TYPE, RESPONSE_TYPE, SECRET_BYTES
 from paraph.flows.effect import Draw, Effect, Flow, Hear, Listen, Now, Post, Rpc, Show, Sign, Wait, Witnesses
 
 T = TypeVar("T")
@@ -105,6 +108,7 @@ class AsyncDriver:
     def __init__(self, means: Means, http: httpx.AsyncClient | None = None) -> None:
         self._means = means
         self._http = http or httpx.AsyncClient(timeout=TIMEOUT, headers=HEADERS, trust_env=False)
+        self._pinned: dict[Digest, httpx.AsyncClient] = {}
 
     async def run(self, flow: Flow[T]) -> T:
         """The flow's result; chunks it shows are passed over."""
@@ -147,39 +151,66 @@ class AsyncDriver:
 
     async def close(self) -> None:
         """Close connections."""
-        await self._http.aclose()
+        for each in (self._http, *self._pinned.values()):
+            await each.aclose()
 
     async def _do(self, effect: Effect[Any]) -> object:
         match effect:
             case Rpc():
                 return _rpc_result(await self._post(self._means.server(effect.server), _rpc_body(effect), RPC_TIMEOUT))
             case Post():
-                return await self._post(effect.url, effect.body, TIMEOUT)
+                return await self._send(effect)
             case Wait():
                 await asyncio.sleep(effect.milliseconds / 1000)
                 return None
             case _:
                 return _local(self._means, effect)
 
+    def _to(self, url: str, tls_key: Digest | None) -> httpx.AsyncClient:
+        """What reaches the holder of that key and nobody else."""
+        if tls_key is None:
+            return self._http
+        _need_tls(url)
+        if tls_key not in self._pinned:
+            self._pinned[tls_key] = httpx.AsyncClient(
+                timeout=TIMEOUT, headers=HEADERS, trust_env=False, verify=pinned(tls_key)
+            )
+        return self._pinned[tls_key]
+
     async def _post(self, url: str, body: JsonObject, patience: httpx.Timeout) -> Json:
         with _reach(url):
             async with self._http.stream("POST", url, content=json.dumps(body), timeout=patience) as response:
+                return _reply(response.status_code, await _whole(response))
+
+    async def _send(self, effect: Post) -> Json:
+        out = _Out.of(effect, self._means)
+        with _reach(out.url):
+            http = self._to(out.url, effect.tls_key)
+            async with http.stream("POST", out.url, content=out.data, headers=out.headers) as response:
+                if out.opening is None or not _is_sealed(response):
+                    return _reply(response.status_code, await _whole(response), sealed=out.opening is not None)
                 data = bytearray()
                 async for part in response.aiter_bytes():
-                    data += part
+                    data += out.opening.feed(part)
                     _bounded(data)
-                return _reply(response, bytes(data))
+                data += out.opening.finish()
+                return _reply(out.opening.status, bytes(data))
 
     async def _listen(self, effect: Listen) -> AsyncIterator[Json]:
         lines = _Lines()
-        with _reach(effect.url):
-            async with self._http.stream("POST", effect.url, content=json.dumps(effect.body)) as response:
-                if response.status_code != httpx.codes.OK:
+        out = _Out.of(effect, self._means)
+        with _reach(out.url):
+            http = self._to(out.url, effect.tls_key)
+            async with http.stream("POST", out.url, content=out.data, headers=out.headers) as response:
+                if response.status_code != httpx.codes.OK or (out.opening is not None and not _is_sealed(response)):
                     raise error_of(response.status_code, await _first(response.aiter_bytes(ERROR_BYTES)))
                 async for part in response.aiter_bytes():
-                    lines.feed(part)
+                    lines.feed(out.content(part))
                     while lines.events:
                         yield _event(lines.events.pop(0))
+                lines.feed(out.rest())
+                while lines.events:
+                    yield _event(lines.events.pop(0))
 
 
 class SyncDriver:
@@ -188,6 +219,7 @@ class SyncDriver:
     def __init__(self, means: Means, http: httpx.Client | None = None) -> None:
         self._means = means
         self._http = http or httpx.Client(timeout=TIMEOUT, headers=HEADERS, trust_env=False)
+        self._pinned: dict[Digest, httpx.Client] = {}
 
     def run(self, flow: Flow[T]) -> T:
         """The flow's result; chunks it shows are passed over."""
@@ -229,35 +261,63 @@ class SyncDriver:
 
     def close(self) -> None:
         """Close connections."""
-        self._http.close()
+        for each in (self._http, *self._pinned.values()):
+            each.close()
 
     def _do(self, effect: Effect[Any]) -> object:
         match effect:
             case Rpc():
                 return _rpc_result(self._post(self._means.server(effect.server), _rpc_body(effect), RPC_TIMEOUT))
             case Post():
-                return self._post(effect.url, effect.body, TIMEOUT)
+                return self._send(effect)
             case Wait():
                 time.sleep(effect.milliseconds / 1000)
                 return None
             case _:
                 return _local(self._means, effect)
 
+    def _to(self, url: str, tls_key: Digest | None) -> httpx.Client:
+        """What reaches the holder of that key and nobody else."""
+        if tls_key is None:
+            return self._http
+        _need_tls(url)
+        if tls_key not in self._pinned:
+            self._pinned[tls_key] = httpx.Client(
+                timeout=TIMEOUT, headers=HEADERS, trust_env=False, verify=pinned(tls_key)
+            )
+        return self._pinned[tls_key]
+
     def _post(self, url: str, body: JsonObject, patience: httpx.Timeout) -> Json:
         with _reach(url), self._http.stream("POST", url, content=json.dumps(body), timeout=patience) as response:
-            data = bytearray()
-            for part in response.iter_bytes():
-                data += part
-                _bounded(data)
-            return _reply(response, bytes(data))
+            return _reply(response.status_code, _whole_now(response))
+
+    def _send(self, effect: Post) -> Json:
+        out = _Out.of(effect, self._means)
+        with _reach(out.url):
+            http = self._to(out.url, effect.tls_key)
+            with http.stream("POST", out.url, content=out.data, headers=out.headers) as response:
+                if out.opening is None or not _is_sealed(response):
+                    return _reply(response.status_code, _whole_now(response), sealed=out.opening is not None)
+                data = bytearray()
+                for part in response.iter_bytes():
+                    data += out.opening.feed(part)
+                    _bounded(data)
+                data += out.opening.finish()
+                return _reply(out.opening.status, bytes(data))
 
     def _listen(self, effect: Listen) -> Iterator[Json]:
         lines = _Lines()
-        with _reach(effect.url), self._http.stream("POST", effect.url, content=json.dumps(effect.body)) as response:
-            if response.status_code != httpx.codes.OK:
-                raise error_of(response.status_code, next(response.iter_bytes(ERROR_BYTES), b""))
-            for part in response.iter_bytes():
-                lines.feed(part)
+        out = _Out.of(effect, self._means)
+        with _reach(out.url):
+            http = self._to(out.url, effect.tls_key)
+            with http.stream("POST", out.url, content=out.data, headers=out.headers) as response:
+                if response.status_code != httpx.codes.OK or (out.opening is not None and not _is_sealed(response)):
+                    raise error_of(response.status_code, next(response.iter_bytes(ERROR_BYTES), b""))
+                for part in response.iter_bytes():
+                    lines.feed(out.content(part))
+                    while lines.events:
+                        yield _event(lines.events.pop(0))
+                lines.feed(out.rest())
                 while lines.events:
                     yield _event(lines.events.pop(0))
 
@@ -304,6 +364,11 @@ class _reach:  # noqa: N801
         return Unavailable("http.unreachable", f"{self._url[:300]}: {reason[:300]}", url=self._url[:300])
 
 
+def _need_tls(url: str) -> None:
+    if not url.startswith("https://"):
+        raise Unverified((("tls.plain", f"{url[:300]} is not https: there is no key to know the other end by"),))
+
+
 def _bounded(data: bytearray) -> None:
     if len(data) > JSON_BYTES_MAX:
         raise Malformed("http.size", f"the reply is longer than {JSON_BYTES_MAX} bytes")
@@ -313,10 +378,70 @@ async def _first(parts: AsyncIterator[bytes]) -> bytes:
     return await anext(parts, b"")
 
 
-def _reply(response: httpx.Response, data: bytes) -> Json:
-    if response.status_code == httpx.codes.OK:
+async def _whole(response: httpx.Response) -> bytes:
+    data = bytearray()
+    async for part in response.aiter_bytes():
+        data += part
+        _bounded(data)
+    return bytes(data)
+
+
+def _whole_now(response: httpx.Response) -> bytes:
+    data = bytearray()
+    for part in response.iter_bytes():
+        data += part
+        _bounded(data)
+    return bytes(data)
+
+
+def _reply(status: int, data: bytes, *, sealed: bool = False) -> Json:
+    if status == httpx.codes.OK and not sealed:
         return decode(data)
-    raise error_of(response.status_code, data)
+    # Of what was sealed, only an error may come back in the clear.
+    raise error_of(status if status != httpx.codes.OK else 502, data)
+
+
+@dataclass(frozen=True, slots=True)
+class _Out:
+    """What is posted for an effect: as it is, or sealed, and then what opens the answer."""
+
+    url: str
+    data: bytes
+    headers: dict[str, str]
+    opening: Opening | None
+    gathered: bytearray = field(default_factory=bytearray)
+
+    @classmethod
+    def of(cls, effect: Post | Listen, means: Means) -> Self:
+        if effect.sealing is None:
+            return cls(effect.url, json.dumps(effect.body).encode(), {}, None)
+        now_s, ephemeral = means.now_ms() // 1000, means.draw(SECRET_BYTES)
+        url, data, opening = seal(effect.url, effect.body, HEADERS, effect.sealing, now_s, ephemeral)
+        return cls(url, data, {"content-type": REQUEST_TYPE, "accept": RESPONSE_TYPE}, opening)
+
+    def content(self, part: bytes) -> bytes:
+        """Content of a stream of events; what an error says is kept until it is whole."""
+        if self.opening is None:
+            return part
+        found = self.opening.feed(part)
+        if self.opening.status in (0, httpx.codes.OK):
+            return found
+        self.gathered.extend(found)
+        _bounded(self.gathered)
+        return b""
+
+    def rest(self) -> bytes:
+        """The last content. Raises what the node answered, and `Malformed` where the answer was cut."""
+        if self.opening is None:
+            return b""
+        found = self.opening.finish()
+        if self.opening.status == httpx.codes.OK:
+            return found
+        raise error_of(self.opening.status, bytes(self.gathered) + found)
+
+
+def _is_sealed(response: httpx.Response) -> bool:
+    return response.status_code == httpx.codes.OK and response.headers.get("content-type") == RESPONSE_TYPE
 
 
 def error_of(status: int, data: bytes) -> ParaphError:

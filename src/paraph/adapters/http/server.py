@@ -7,6 +7,7 @@ import asyncio
 import json
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
@@ -43,11 +44,19 @@ class HttpServer:
         app: the application.
         host: address to listen on.
         port: 0 lets the system choose.
+        websocket: what speaks it, if anything does.
+        tls: the server's certificate and key; None serves in the clear.
     """
 
     def __init__(
-        self, app: ASGIApp, host: str = "127.0.0.1", port: int = 0, websocket: type[asyncio.Protocol] | None = None
+        self,
+        app: ASGIApp,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        websocket: type[asyncio.Protocol] | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
+        self._scheme = "http" if tls is None else "https"
         self._host = host
         self._port = port
         self._server = _Server(
@@ -64,6 +73,7 @@ class HttpServer:
                 limit_concurrency=CONNECTIONS_MAX,
                 timeout_keep_alive=KEEP_ALIVE_S,
                 timeout_graceful_shutdown=STOP_S_MAX,
+                ssl_context_factory=None if tls is None else lambda _config, _default: tls,
             )
         )
         self._task: asyncio.Task[None] | None = None
@@ -82,7 +92,7 @@ class HttpServer:
                 self._task.result()
             await asyncio.sleep(0.005)
         host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{self._port}"
+        return f"{self._scheme}://{host}:{self._port}"
 
     async def stop(self) -> None:
         """Take no more connections, finish what is in work, close. Stopping twice is stopping once."""

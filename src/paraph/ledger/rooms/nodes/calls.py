@@ -1,12 +1,12 @@
 """The room's ABI."""
 
 from paraph.ledger.contract import Contract, bind
-from paraph.ledger.rooms.nodes import keys, rules
+from paraph.ledger.rooms.nodes import enclaves, keys, rules
 
 CONTRACT = Contract(
     "Nodes",
     keys.ADDRESS,
-    "Inference nodes: where they answer, what they serve, which key signs their receipts, and the bond they leave.",
+    "Inference nodes: where they answer, what they serve, which keys and enclaves sign their receipts, and their bond.",
     (
         bind(
             "register(string endpoint, address hotKey, bytes keyProof, uint8 layers, bytes32[] models) payable",
@@ -29,8 +29,32 @@ CONTRACT = Contract(
             rules.read_key,
             3_000,
         ),
+        bind(
+            "attest(address node, bytes32 release, bytes keyset, bytes evidence, uint64 height)",
+            enclaves.attest,
+            enclaves.GAS,
+        ),
+        bind("challenge(address receiptKey)", enclaves.challenge, 60_000),
+        bind(
+            "enclave(address receiptKey) view returns (address node, bytes keyset, bytes32 release, string platform,"
+            " uint8 trust, string module, uint64 heightFirst, uint64 heightLast, uint64 expires)",
+            enclaves.read,
+            6_000,
+        ),
+        bind(
+            "enclaveOf(address node) view returns (address receiptKey, uint64 registered)", enclaves.read_current, 3_000
+        ),
         bind("count() view returns (uint256 nodes)", rules.count, 3_000),
         bind("page(uint256 start, uint256 limit) view returns (address[] nodes)", rules.page, 3_000),
     ),
-    (rules.REGISTERED, rules.UPDATED, rules.KEY_ROTATED, rules.HEARTBEAT, rules.LEAVING, rules.LEFT),
+    (
+        rules.REGISTERED,
+        rules.UPDATED,
+        rules.KEY_ROTATED,
+        rules.HEARTBEAT,
+        rules.LEAVING,
+        rules.LEFT,
+        enclaves.REGISTERED,
+        enclaves.CLOSED,
+    ),
 )

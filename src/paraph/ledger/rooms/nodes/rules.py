@@ -1,5 +1,8 @@
 """Registering a node, changing what it says of itself, turning its key, and leaving with the bond."""
 
+from dataclasses import dataclass
+from typing import assert_never
+
 from paraph.core import abi
 from paraph.core.digest import keccak256
 from paraph.core.errors import Rejected, must
@@ -8,12 +11,16 @@ from paraph.core.keys import recover
 from paraph.core.limits import ENDPOINT_BYTES_MAX, MODELS_PER_NODE_MAX, PAGE_MAX
 from paraph.ledger.contract import Call
 from paraph.ledger.rooms.accounts import rules as accounts
-from paraph.ledger.rooms.nodes.keys import HOT_KEYS, KEYS_CLOSED_S, LIST, NODES
+from paraph.ledger.rooms.measurements import rules as measurements
+from paraph.ledger.rooms.nodes import enclaves
+from paraph.ledger.rooms.nodes.keys import ENCLAVES, HOT_KEYS, KEYS_CLOSED_S, LIST, NODES
 from paraph.ledger.rooms.nodes.types import Node
 from paraph.ledger.rooms.params import rules as params
 from paraph.ledger.rooms.params.types import NODE_BOND_MIN_WEI, UNBOND_DELAY_S
 from paraph.ledger.state import State
+from paraph.proofs.receipt import SIGNATURE_DIGEST
 from paraph.proofs.records import NodeKey
+from paraph.proofs.request import Layer
 
 REGISTERED = abi.event("NodeRegistered(address indexed node, address indexed hotKey, string endpoint, uint256 bond)")
 UPDATED = abi.event("NodeUpdated(address indexed node, string endpoint, uint8 layers)")
@@ -35,9 +42,45 @@ def key_of(state: State, signer: Address) -> NodeKey | None:
     return HOT_KEYS.get(state, signer)
 
 
-def closed_s(state: State, signer: Address) -> int:
-    """When a hot key was closed, Unix seconds; 0 while it is open."""
-    return KEYS_CLOSED_S.get(state, signer)
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """A key that signs receipts of one layer.
+
+    Args:
+        key: whose it is, and the heights at which it may sign.
+        ended_s: when it stopped, or stops by itself, Unix seconds; 0 while no end is known.
+        evidence: the digest of what stands beside its receipts.
+    """
+
+    key: NodeKey
+    ended_s: int
+    evidence: Digest
+
+
+def signer(state: State, address: Address, layer: Layer) -> Signer | None:
+    """Who signs receipts of a layer with that key; None when nobody may."""
+    match layer:
+        case Layer.SIGNATURE:
+            key = key_of(state, address)
+            return None if key is None else Signer(key, KEYS_CLOSED_S.get(state, address), SIGNATURE_DIGEST)
+        case Layer.TEE:
+            return _attested(state, address)
+        case Layer.ZK:
+            return None
+        case _:
+            assert_never(layer)
+
+
+def _attested(state: State, address: Address) -> Signer | None:
+    enclave = ENCLAVES.get(state, address)
+    if enclave is None:
+        return None
+    release = measurements.find(state, enclave.release)
+    # It ends by its own time, by being closed, or with the code that it runs.
+    heights = [height for height in (enclave.height_last, release.height_last) if height]
+    times = [time_s for time_s in (enclave.expires_s, enclave.closed_s, release.revoked_s) if time_s]
+    key = NodeKey(enclave.node, enclave.height_first, min(heights, default=0))
+    return Signer(key, min(times), enclave.evidence)
 
 
 def register(
@@ -91,6 +134,7 @@ def deregister(call: Call) -> None:
     """`deregister`: the key stops now; the bond may be withdrawn after the delay."""
     node = _own(call)
     _close_key(call, node.hot_key)
+    enclaves.close_current(call, call.sender)
     unlock = call.facts.time_s + params.get(call.state, UNBOND_DELAY_S)
     changed = Node(node.endpoint, node.bond, node.hot_key, 0, (), node.heartbeat_s, max(unlock, 1))
     NODES.put(call.state, call.sender, changed)
@@ -168,7 +212,7 @@ def _check(endpoint: str, layers: int, models: tuple[ModelId, ...]) -> None:
 
 
 def _admit_key(call: Call, hot_key: Address, proof: bytes) -> None:
-    if HOT_KEYS.get(call.state, hot_key) is not None:
+    if HOT_KEYS.get(call.state, hot_key) is not None or ENCLAVES.get(call.state, hot_key) is not None:
         raise Rejected("nodes.key_used", "this hot key was registered before; make a new one")
     if recover(key_proof_digest(call.facts.chain_id, call.sender), proof) != hot_key:
         raise Rejected("nodes.key_proof", "the proof is not the hot key's signature for this account")

@@ -1,10 +1,12 @@
 """What is always so of nodes."""
 
 from paraph.ledger.rooms.accounts.keys import BALANCES
-from paraph.ledger.rooms.nodes.keys import ADDRESS, HOT_KEYS, KEYS_CLOSED_S, NODES
+from paraph.ledger.rooms.measurements.keys import RELEASES
+from paraph.ledger.rooms.nodes.keys import ADDRESS, CURRENT, ENCLAVES, HOT_KEYS, KEYS_CLOSED_S, NODES
 from paraph.ledger.rooms.nodes.types import Node
 from paraph.ledger.state import State
-from paraph.proofs.records import NodeKey
+from paraph.proofs.quotes.binding import Keyset
+from paraph.proofs.records import Enclave, NodeKey
 
 
 def bonds_are_held(dump: dict[bytes, bytes]) -> list[str]:
@@ -32,4 +34,23 @@ def keys_belong_to_nodes(dump: dict[bytes, bytes]) -> list[str]:
             opened = [each for each, record in keys.items() if record.node == operator and record.height_last == 0]
             if opened != ([] if node.leaving_s else [node.hot_key]):
                 wrong.append(f"node {operator.hex()} has open keys {[each.hex() for each in opened]}")
+    return wrong
+
+
+def enclaves_belong_to_nodes(dump: dict[bytes, bytes]) -> list[str]:
+    """Every enclave stands under its receipt key, with its node's and its code's record; an open one is its node's."""
+    wrong = []
+    for place, value in sorted(dump.items()):
+        if place.startswith(ENCLAVES.prefix):
+            found, signer = Enclave.decode(value), place[len(ENCLAVES.prefix) :]
+            node = dump.get(NODES.prefix + found.node)
+            keyset = Keyset.decode(found.keyset)
+            if node is None or (keyset.node, keyset.receipt_key) != (found.node, signer):
+                wrong.append(f"enclave {signer.hex()} is of no node, or of other keys")
+            elif not found.height_last and (
+                dump.get(CURRENT + found.node) != signer or Node.decode(node).leaving_s != 0
+            ):
+                wrong.append(f"enclave {signer.hex()} is open, and not its node's")
+            if RELEASES.prefix + found.release not in dump:
+                wrong.append(f"enclave {signer.hex()} runs what was never approved")
     return wrong

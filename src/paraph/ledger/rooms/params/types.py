@@ -52,6 +52,9 @@ VALIDATORS_MAX: Final = Parameter("validators_max", 40, 1, 100, "most validators
 SLASH_DOUBLE_SIGN_BPS: Final = Parameter(
     "slash_double_sign_bps", 500, 100, 10_000, "part of a bond that signing two blocks of one height costs"
 )
+ENCLAVE_LIFE_S: Final = Parameter(
+    "enclave_life_s", DAY_S, 3_600, 30 * DAY_S, "how long the keys of an enclave are valid before it must attest anew"
+)
 BASE_FEE_MIN_WEI: Final = Parameter("base_fee_min_wei", 10**9, 1, 10**15, "floor of the base fee, per gas")
 GAS_LIMIT: Final = Parameter("gas_limit", 30_000_000, 1_000_000, 60_000_000, "gas of one block")
 
@@ -69,6 +72,7 @@ PARAMETERS: Final = {
         VALIDATOR_BOND_MIN_WEI,
         VALIDATORS_MAX,
         SLASH_DOUBLE_SIGN_BPS,
+        ENCLAVE_LIFE_S,
         BASE_FEE_MIN_WEI,
         GAS_LIMIT,
     )

@@ -3,11 +3,12 @@
 For each receipt, in order (a bad one rejects itself alone, with its reason in an event):
  1. its request was not settled before;
  2. the payer signed the request; the receipt answers it, within cap and deadline;
- 3. the receipt's signer signed it, and is the node's hot key, valid at the height the receipt names; a closed key
-    settles what it may have signed in time, and nothing later, whatever height its receipts name;
+ 3. the receipt's signer signed it, and is the node's key for its layer (a hot key, or one that an enclave vouched
+    for), valid at the height the receipt names; a closed key settles what it may have signed in time, and nothing
+    later, whatever height its receipts name;
  4. it is in time: begun within a request's longest life before the deadline, settled within the settle window after
     it, and not from the future;
- 5. the model offers the layer, and this version of the rules can verify the layer;
+ 5. the model offers the layer;
  6. the price is the model's schedule, in force when the work began, applied to the units used;
  7. the payer's escrow covers it: debit, and split between owner, operator, stakers' pool and treasury.
 """
@@ -98,16 +99,22 @@ def _verified(call: Call, item: tuple[tuple[object, ...], bytes, tuple[object, .
     if not request.signed_by_payer(call.recover):
         raise Rejected("settlement.request_signature", "the request is not signed by its payer")
     # 3
-    key = nodes.key_of(call.state, receipt.signer)
-    known = key is not None and key.node == receipt.node and key.valid_at(receipt.height)
-    if not known or receipt.height > call.facts.height:
-        raise Rejected("settlement.key", "the signer is not a hot key of the node, valid at the receipt's height")
+    signer = nodes.signer(call.state, receipt.signer, receipt.layer)
+    known = signer is not None and signer.key.node == receipt.node and signer.key.valid_at(receipt.height)
+    if signer is None or not known or receipt.height > call.facts.height:
+        raise Rejected(
+            "settlement.key", "the signer is not a key of the node for this layer, valid at the receipt's height"
+        )
+    if receipt.evidence_digest != signer.evidence:
+        raise Rejected("settlement.evidence", "the evidence beside the receipt is not that of its signer")
     if not signed.signed_by_signer(chain_id, call.recover):
         raise Rejected("settlement.receipt_signature", "the receipt is not signed by its signer")
     window = params.get(call.state, SETTLE_WINDOW_S)
-    closed = nodes.closed_s(call.state, receipt.signer)
-    if closed and now > closed + REQUEST_LIFETIME_S_MAX + window:
-        raise Rejected("settlement.key_closed", f"the signer was closed at {closed}; what it signed cannot be this new")
+    if signer.ended_s and now > signer.ended_s + REQUEST_LIFETIME_S_MAX + window:
+        reason = f"the signer ended at {signer.ended_s}; what it signed cannot be this new"
+        raise Rejected("settlement.key_closed", reason)
+    if receipt.layer is Layer.TEE and receipt.started_ms > signer.ended_s * 1000:
+        raise Rejected("settlement.key_expired", f"the enclave's keys ended at {signer.ended_s}, before this began")
     # 4
     first, last = asked.deadline - REQUEST_LIFETIME_S_MAX, asked.deadline + window
     if receipt.started_ms < first * 1000:
@@ -118,8 +125,8 @@ def _verified(call: Call, item: tuple[tuple[object, ...], bytes, tuple[object, .
         raise Rejected("settlement.future", f"the receipt ends at {receipt.ended_ms} ms, after now, {now} s")
     # 5
     model = models.find(call.state, receipt.model_id)
-    if receipt.layer is not Layer.SIGNATURE or not model.layers >> (receipt.layer - 1) & 1:
-        raise Rejected("settlement.layer", f"layer {receipt.layer} is not offered by the model, or not verified yet")
+    if not model.layers >> (receipt.layer - 1) & 1:
+        raise Rejected("settlement.layer", f"the model does not offer the layer {receipt.layer.name.lower()}")
     # 6
     price = models.price(call.state, receipt.model_id, receipt.price_version)
     if price.ended_s and receipt.started_ms > price.ended_s * 1000:
