@@ -260,7 +260,9 @@ def _cell(text: str) -> str:
 
 CODE: Final = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
 BRANCHES: Final = {"Malformed": "malformed", "Rejected": "rejected", "Unavailable": "unavailable"}
-CLAIMS: Final = frozenset({"Claim", "_claim", "_record_claim"})
+UNVERIFIED: Final = dict.fromkeys(("Unverified", "refuse"), "unverified")
+"""The error, whose reasons are pairs in a tuple, and what verifiers of enclaves say it with."""
+CLAIMS: Final = frozenset({"Claim", "claim", "_record_claim"})
 
 
 @dataclass(frozen=True)
@@ -276,7 +278,7 @@ def found_codes() -> Iterator[Found]:
     """Every code that the source gives to an error or a claim, in no order that matters."""
     trees = [ast.parse(path.read_bytes()) for path in sorted(SOURCE.rglob("*.py"))]
     nodes = [node for tree in trees for node in ast.walk(tree)]
-    kinds = BRANCHES | dict.fromkeys(CLAIMS, "claim") | dict(_makers(nodes))
+    kinds = BRANCHES | UNVERIFIED | dict.fromkeys(CLAIMS, "claim") | dict(_makers(nodes))
     for node in nodes:
         if isinstance(node, ast.ClassDef):
             yield from _of_class(node)
@@ -308,7 +310,9 @@ def _of_call(node: ast.Call, kind: str) -> Iterator[Found]:
         for part in ast.walk(argument)
         if isinstance(part, ast.Constant) and isinstance(part.value, str) and CODE.fullmatch(part.value)
     ]
-    said = [text for text in map(_sentence, node.args) if text and text not in codes]
+    parts = [part for argument in node.args for part in ast.walk(argument) if isinstance(part, ast.Tuple)]
+    said = [text for text in map(_sentence, [*node.args, *(each for part in parts for each in part.elts)]) if text]
+    said = [text for text in said if text not in codes]
     # A claim has two sentences, for when it holds and for when it fails; an error has one, the last.
     saying = " / ".join(said) if kind == "claim" else "".join(said[-1:])
     yield from (Found(kind, code, saying) for code in codes)

@@ -14,6 +14,7 @@ from paraph.cli.trust import min_trust_option
 from paraph.core.amount import format_opg, parse_opg
 from paraph.core.ident import to_hex
 from paraph.core.keys import address_from_text, checksummed
+from paraph.proofs.quotes.claims import TrustClass
 
 if TYPE_CHECKING:
     from paraph.sdk.answer import Answer
@@ -97,7 +98,7 @@ def tell(answer: "Answer", save: Path | None) -> None:
     """One line on a verified answer, beside it."""
     receipt = answer.receipt
     parts = [
-        f"✓ verified, layer {receipt.layer.name.lower()}",
+        f"✓ verified, layer {receipt.layer.name.lower()}{_trust(answer)}",
         f"{format_opg(answer.price)} OPG",
         f"node {checksummed(receipt.node)[:10]}…",
         "settled" if answer.settled else "not settled yet",
@@ -107,11 +108,19 @@ def tell(answer: "Answer", save: Path | None) -> None:
     note(" · ".join(parts))
 
 
+def _trust(answer: "Answer") -> str:
+    """What the enclave's platform is worth, where there is one; that it is simulated is not to be missed."""
+    if answer.trust is None:
+        return ""
+    return " (SIMULATED, no hardware)" if answer.trust is TrustClass.SIMULATED else f" ({answer.trust.word})"
+
+
 def facts(answer: "Answer", save: Path | None) -> dict[str, Any]:
     """What JSON says of a verified answer, beside its content."""
     receipt = answer.receipt
     return {
         "verified": answer.verdict.verified,
+        "trust_class": None if answer.trust is None else answer.trust.word,
         "settled": answer.settled,
         "saved": None if save is None else str(save),
         "price_wei": str(answer.price),

@@ -14,6 +14,7 @@ from paraph.core.errors import Rejected
 from paraph.core.ident import to_hex
 from paraph.core.keys import checksummed
 from paraph.core.limits import JSON_BYTES_MAX
+from paraph.proofs.attested import worth
 from paraph.proofs.bundle import Bundle, decode_bundle
 
 if TYPE_CHECKING:
@@ -39,14 +40,16 @@ def show(file: Path, as_json: bool) -> None:
         emit({"checked": False, "receipt": bundle.answer.receipt.as_json(), "profile": bundle.answer.profile.as_json()})
         return
     profile = bundle.answer.profile
-    settled = bundle.chain.settled
+    settled, trust = bundle.chain.settled, worth(bundle.chain)
     rows = {
         "request": to_hex(found.request_key),
         "model": to_hex(found.model_id),
         "node": checksummed(found.node),
         "signed by": checksummed(found.signer),
         "payer": checksummed(found.payer),
-        "layer": found.layer.name.lower(),
+        "layer": found.layer.name.lower()
+        if trust is None
+        else f"{found.layer.name.lower()}, by an enclave: {trust.word}",
         "price": f"{format_opg(found.price)} OPG, for {found.input_units} units in and {found.output_units} out",
         "time": f"{_moment(found.started_ms)}, took {found.ended_ms - found.started_ms} ms, at block {found.height}",
         "engine": f"{profile.engine} {profile.engine_version}, {profile.isa}, bit-exact: {profile.bit_exact}",

@@ -9,6 +9,7 @@ import click
 from paraph.cli.places import json_option, needs
 from paraph.cli.terminal import emit, note, say
 from paraph.core.ident import digest_from_hex
+from paraph.core.ohttp import SEALED_PATH
 
 if TYPE_CHECKING:
     from paraph.adapters.http.relay import Relay
@@ -18,7 +19,9 @@ NO_KEY = "none"
 
 
 @click.command()
-@click.option("--to", "urls", multiple=True, required=True, metavar="URL", help="A node's sealed door; repeat it.")
+@click.option(
+    "--to", "urls", multiple=True, required=True, metavar="URL", help="A node, or its sealed door; repeat it."
+)
 @click.option(
     "--key",
     "keys",
@@ -42,9 +45,15 @@ def relay(urls: tuple[str, ...], keys: tuple[str, ...], host: str, port: int, as
         from paraph.adapters.http.relay import Relay, Target
         from paraph.adapters.http.server import run
     pins = [None if text == NO_KEY else digest_from_hex(text, "--key") for text in keys or [NO_KEY] * len(urls)]
-    targets = [Target(url, pin) for url, pin in zip(urls, pins, strict=True)]
+    targets = [Target(_door(url), pin) for url, pin in zip(urls, pins, strict=True)]
 
     run(_serve(Relay(targets), host, port, as_json))
+
+
+def _door(url: str) -> str:
+    """A node's sealed door: where the URL names none, the one that every node has."""
+    _, _, path = url.partition("://")
+    return url if path.rstrip("/").count("/") else url.rstrip("/") + SEALED_PATH
 
 
 async def _serve(relay: "Relay", host: str, port: int, as_json: bool) -> None:

@@ -11,16 +11,16 @@ from paraph.cli.places import FILE, devnet_home, home, json_option, read_file
 from paraph.cli.terminal import emit, marked, paint, printable, say
 from paraph.cli.trust import min_trust_option
 from paraph.core.encode import as_object, decode
-from paraph.core.errors import Malformed, Unavailable
+from paraph.core.errors import Unavailable
 from paraph.core.limits import JSON_BYTES_MAX
-from paraph.proofs.bundle import Proved, decode_bundle
+from paraph.proofs.attested import worth, worth_of
+from paraph.proofs.bundle import decode_bundle
 from paraph.proofs.check import judge
 from paraph.proofs.ear import ear
 from paraph.proofs.meeting import FORMAT as MEETING
 from paraph.proofs.meeting import decode_meeting, judge_meeting
 from paraph.proofs.policy import Trust, decode_trust
 from paraph.proofs.quotes.claims import TrustClass, trust_class
-from paraph.proofs.records import Enclave
 from paraph.proofs.verdict import Verdict, render
 
 TRUST_BYTES_MAX = 64 * 1024
@@ -63,17 +63,9 @@ def _judged(data: bytes, pinned: Trust, least: TrustClass) -> tuple[Verdict, Tru
     """The verdict, and the trust class that the ledger's record of the enclave names, where there is one."""
     if as_object(decode(data), "the file").get("format") == MEETING:
         meeting = decode_meeting(data)
-        return judge_meeting(meeting, pinned, least), _worth(meeting.enclave)
+        return judge_meeting(meeting, pinned, least), worth_of(meeting.enclave.value)
     bundle = decode_bundle(data)
-    enclaved = bundle.chain.release is not None
-    return judge(bundle, pinned, least), _worth(bundle.chain.key) if enclaved else None
-
-
-def _worth(shown: Proved) -> TrustClass | None:
-    try:
-        return TrustClass(Enclave.decode(shown.value).trust)
-    except (Malformed, ValueError):
-        return None  # then the verdict fails
+    return judge(bundle, pinned, least), worth(bundle.chain)
 
 
 def find_trust(given: Path | None) -> Trust:

@@ -26,13 +26,29 @@ PLATFORMS: Final = {
     "tdx": "Intel TDX",
     "sgx": "Intel SGX",
     "tpm": "virtual TPM",
-    "simulated": "SIMULATED, no hardware",
 }
 
 
 def described(enclave: Enclave) -> str:
-    """An enclave's platform and trust class, for people; who reads it cannot miss that one is simulated."""
-    return f"{PLATFORMS.get(enclave.platform, enclave.platform)} ({_class(enclave.trust)})"
+    """An enclave by platform and trust class, for people; who reads it cannot miss that one is simulated."""
+    if enclave.trust == TrustClass.SIMULATED:
+        return "an enclave that is SIMULATED (no hardware)"
+    return f"an enclave of {PLATFORMS.get(enclave.platform, enclave.platform)} ({_word(enclave.trust)})"
+
+
+def worth(chain: Chain) -> TrustClass | None:
+    """The trust class that the ledger's record names; None where no enclave signed, or the record cannot be read."""
+    if chain.release is None:
+        return None
+    return worth_of(chain.key.value)
+
+
+def worth_of(record: bytes) -> TrustClass | None:
+    """The trust class in an enclave's record; None where it cannot be read."""
+    try:
+        return TrustClass(Enclave.decode(record).trust)
+    except (Malformed, ValueError):
+        return None
 
 
 def records_of(chain: Chain) -> tuple[Enclave, Release]:
@@ -84,7 +100,7 @@ def evidence(bundle: Bundle, trust: Trust, least: TrustClass) -> Iterator[Claim]
     yield Claim(
         "evidence.layer",
         Outcome.PASS,
-        f"layer tee: {described(enclave)} vouches for the key that signed, in an enclave that runs {release.name!r}",
+        f"layer tee: {described(enclave)} that runs {release.name!r} vouches for the key that signed",
     )
     yield claim(
         "evidence.trust",
@@ -111,10 +127,10 @@ def answers(bundle: Bundle) -> Iterator[tuple[Outcome, str]]:
     """The answers to the four questions in their order, where no claim failed."""
     enclave, release = records_of(bundle.chain)
     where = described(enclave)
-    yield Outcome.PASS, f"{to_hex(bundle.answer.receipt.receipt.model_id)}, signs a key born in an enclave: {where}"
+    yield Outcome.PASS, f"{to_hex(bundle.answer.receipt.receipt.model_id)}, signs a key born in {where}"
     if enclave.trust > TrustClass.SIMULATED:
         yield Outcome.PASS, f"no: {where} runs {release.name!r}, which loads files by the model's id alone"
-        yield Outcome.PASS, f"by {release.name!r}, in an enclave that its host cannot look into: {where}"
+        yield Outcome.PASS, f"by {release.name!r}, in {where}, which its host cannot look into"
     else:
         nothing = "not shown: the enclave is SIMULATED, and no hardware stands behind it"
         yield Outcome.SKIP, nothing
@@ -134,7 +150,7 @@ def not_checked(bundle: Bundle) -> Iterator[str]:
     yield "that nobody broke the platform itself: docs/concepts/trust.md has the known attacks, by platform"
 
 
-def _class(trust: int) -> str:
+def _word(trust: int) -> str:
     try:
         return TrustClass(trust).word
     except ValueError:

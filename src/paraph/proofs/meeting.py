@@ -92,12 +92,23 @@ def judge_meeting(meeting: Meeting, trust: Trust, least: TrustClass = TrustClass
         least: what its platform's word must be worth.
     """
     claims = tuple(_claims(meeting, trust, least))
+    try:
+        enclave = Enclave.decode(meeting.enclave.value)
+    except Malformed:
+        return Verdict(claims, (), ())
+    simulated = enclave.trust == TrustClass.SIMULATED
     left = (
+        *(("that any hardware stands behind the enclave: it is SIMULATED",) if simulated else ()),
         "the clock of whoever met it, and that he drew the nonce himself: he alone knows",
         "that the code does what its source says: build it, and compare the measurements",
         "that nobody broke the platform itself: docs/concepts/trust.md has the known attacks, by platform",
     )
-    return Verdict(claims, (), left)
+    failed = ", ".join(sorted(each.code for each in claims if each.outcome is Outcome.FAIL))
+    who = f"Who was met? {described(enclave)}, of node {checksummed(meeting.node)}"
+    answer = (
+        Claim("met", Outcome.FAIL, f"Who was met? Not shown: {failed}") if failed else Claim("met", Outcome.PASS, who)
+    )
+    return Verdict(claims, (answer,), left)
 
 
 def _claims(meeting: Meeting, trust: Trust, least: TrustClass) -> Iterator[Claim]:

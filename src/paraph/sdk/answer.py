@@ -9,7 +9,9 @@ from paraph.core.amount import Wei
 from paraph.core.encode import JsonObject
 from paraph.core.ident import to_hex
 from paraph.core.tensor import Tensor, tensor_from_json
+from paraph.proofs.attested import worth
 from paraph.proofs.bundle import Bundle
+from paraph.proofs.quotes.claims import TrustClass
 from paraph.proofs.receipt import Receipt
 from paraph.proofs.verdict import Verdict, Verified
 from paraph.sdk.saving import save
@@ -34,6 +36,11 @@ class Answer:
     def verdict(self) -> Verdict:
         """What was checked, the four questions, and what was not checked."""
         return self.verified.verdict
+
+    @property
+    def trust(self) -> TrustClass | None:
+        """How much the word of the enclave's platform is worth; None where the layer has no enclave."""
+        return worth(self.bundle.chain)
 
     @property
     def receipt(self) -> Receipt:

@@ -265,6 +265,7 @@ class Proxy:
                 "signer": to_hex(receipt.signer),
                 "model_id": to_hex(receipt.model_id),
                 "layer": receipt.layer.name.lower(),
+                "trust_class": None if bought.trust is None else bought.trust.word,
                 "height": receipt.height,
                 "started_ms": receipt.started_ms,
                 "ended_ms": receipt.ended_ms,
