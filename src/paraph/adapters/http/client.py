@@ -202,8 +202,10 @@ class AsyncDriver:
         with _reach(out.url):
             http = self._to(out.url, effect.tls_key)
             async with http.stream("POST", out.url, content=out.data, headers=out.headers) as response:
-                if response.status_code != httpx.codes.OK or (out.opening is not None and not _is_sealed(response)):
+                if response.status_code != httpx.codes.OK:
                     raise error_of(response.status_code, await _first(response.aiter_bytes(ERROR_BYTES)))
+                if out.opening is not None and not _is_sealed(response):
+                    raise _in_the_clear()
                 async for part in response.aiter_bytes():
                     lines.feed(out.content(part))
                     while lines.events:
@@ -311,8 +313,10 @@ class SyncDriver:
         with _reach(out.url):
             http = self._to(out.url, effect.tls_key)
             with http.stream("POST", out.url, content=out.data, headers=out.headers) as response:
-                if response.status_code != httpx.codes.OK or (out.opening is not None and not _is_sealed(response)):
+                if response.status_code != httpx.codes.OK:
                     raise error_of(response.status_code, next(response.iter_bytes(ERROR_BYTES), b""))
+                if out.opening is not None and not _is_sealed(response):
+                    raise _in_the_clear()
                 for part in response.iter_bytes():
                     lines.feed(out.content(part))
                     while lines.events:
@@ -395,10 +399,16 @@ def _whole_now(response: httpx.Response) -> bytes:
 
 
 def _reply(status: int, data: bytes, *, sealed: bool = False) -> Json:
-    if status == httpx.codes.OK and not sealed:
-        return decode(data)
-    # Of what was sealed, only an error may come back in the clear.
-    raise error_of(status if status != httpx.codes.OK else 502, data)
+    if status != httpx.codes.OK:
+        raise error_of(status, data)
+    if sealed:
+        raise _in_the_clear()
+    return decode(data)
+
+
+def _in_the_clear() -> Malformed:
+    """Of what was sealed, only an error may come back unsealed: whoever carries it may have made the rest."""
+    return Malformed("seal.plain", "what was sealed was answered in the clear")
 
 
 @dataclass(frozen=True, slots=True)
