@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from paraph.cli.program import paraph
+from paraph.core.ident import to_hex
 from paraph.devnet.models import patient
 from paraph.devnet.network import Devnet
 
@@ -144,7 +145,7 @@ def test_infer_takes_files_and_types(here: Path) -> None:
     [
         (("chat", "nobody/nothing", "hi"), "models.unknown"),
         (("chat", MODEL, "hi", "--max-price", "0.0000001"), "request.cap"),
-        (("chat", MODEL, "hi", "--layer", "tee"), "models.layer"),
+        (("chat", MODEL, "hi", "--layer", "zk"), "models.layer"),
         (("chat", MODEL, "hi", "--node", "0x" + "1" * 40), "nodes.unknown"),
         (("infer", "breast-cancer", "--input", "measurements=[[1, 2]]"), "engine.input_dtype"),
         (("infer", MODEL, "--input", "x=[1.5]"), "request.kind"),
@@ -314,3 +315,86 @@ def test_nodes_are_listed(devnet: Devnet) -> None:
     assert "endpoint" in run("node", "show", operator).stdout
     assert MODEL in run("model", "list").stdout
     assert "royalty    20 %" in run("model", "show", MODEL).stdout
+
+
+# --- enclaves ----------------------------------------------------------------------------------------------------
+
+
+def test_an_enclave_is_met(here: Path, devnet: Devnet) -> None:
+    """`node attest` meets the enclave, refuses a simulated one that nobody asked for, and keeps the meeting."""
+    node = to_hex(devnet.key("enclave-operator").address)
+
+    refused = run("node", "attest", node, code=1)
+    met = run("node", "attest", node, "--min-trust", "simulated", "--save", "met.json")
+    kept = run("verify", "met.json", "--min-trust", "simulated")
+
+    assert "[meet.trust]" in refused.stderr
+    assert "simulated" in refused.stderr
+    for shown in (met, kept):
+        assert "SIMULATED" in shown.stdout
+    assert run("verify", "met.json", code=1).stdout.startswith("met.json: NOT VERIFIED")
+    assert data("node", "attest", node, "--min-trust", "simulated")["verified"] is True
+
+
+def test_a_node_shows_its_enclave(devnet: Devnet) -> None:
+    """`node show` and `node status` know a node's enclave, and that another node has none."""
+    enclaved, plain = (to_hex(devnet.key(name).address) for name in ("enclave-operator", "operator"))
+
+    shown = data("node", "show", enclaved)
+
+    assert "SIMULATED" in shown["enclave"]["enclave"]
+    assert shown["layers"] == ["tee"]
+    assert data("node", "show", plain)["enclave"] is None
+    assert "SIMULATED" in run("node", "show", enclaved).stdout
+    assert run("node", "attest", plain, code=1).stderr.endswith("[meet.unknown]\n")
+    assert "✓ ready" in run("node", "status", enclaved).stdout
+
+
+def test_verdicts_for_programs(here: Path) -> None:
+    """`verify --ear` says a verdict as an attestation result: what is simulated is never affirmed."""
+    run("chat", MODEL, "Say hello.", *SETTINGS, "--layer", "tee", "--min-trust", "simulated", "--save", "tee.json")
+    run("chat", MODEL, "Say hello.", *SETTINGS, "--save", "plain.json")
+
+    enclaved = json.loads(run("verify", "tee.json", "--min-trust", "simulated", "--ear").stdout)["submods"]["enclave"]
+    plain = json.loads(run("verify", "plain.json", "--ear").stdout)["submods"]["enclave"]
+
+    assert (enclaved["ear.status"], enclaved["paraph.trust-class"]) == ("contraindicated", "simulated")
+    assert (plain["ear.status"], plain["paraph.trust-class"]) == ("warning", "none")
+    assert enclaved["paraph.verdict"]["verified"] is True
+
+
+def test_releases(devnet: Devnet) -> None:
+    """The governor approves a release and revokes it; others cannot, and everyone sees it."""
+    measures = [word for name in ("pcr0", "pcr1", "pcr2") for word in ("--measure", f"{name}={'5a' * 48}")]
+    asked = ("measurement", "approve", "--platform", "nitro", "--name", "node 9", "--source", "commit 9", *measures)
+
+    stranger = run(*asked, "--devnet-key", "user", code=1)
+    approved = run(*asked, "--devnet-key", "foundation")
+    release = next(each for each in data("measurement", "list") if each["name"] == "node 9")
+    shown = run("measurement", "show", release["release"][:20])
+    revoked = run("measurement", "revoke", release["release"][:20], "--devnet-key", "foundation")
+
+    assert "measurements.governor" in stranger.stderr
+    assert release["release"] in approved.stdout
+    assert "5a5a" in shown.stdout
+    assert "revoked" in revoked.stdout
+    assert next(each for each in data("measurement", "list") if each["name"] == "node 9")["revoked"]
+    assert "node 9" in run("measurement", "list").stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("approve", "--platform", "nitro", "--name", "n", "--source", "s", "--measure", "pcr0"), 2),
+        (("approve", "--platform", "nitro", "--name", "n", "--source", "s", "--measure", "pcr0=0xzz"), 2),
+        (("show", "nothing"), 2),
+        (("show", "0x00ff00ff00"), 1),
+    ],
+    ids=["no value", "no hex", "no id", "unknown"],
+)
+def test_releases_misnamed(words: tuple[str, ...], code: int, devnet: Devnet) -> None:
+    """What names no measurement or release is told in one line."""
+    shown = run("measurement", *words, code=code)
+
+    assert shown.stderr.startswith("error: ")
+    assert shown.stderr.count("\n") == 1
