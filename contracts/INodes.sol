@@ -52,6 +52,9 @@ interface INodes {
     /// @notice Anyone may have an enclave closed that stands on what was revoked since it was registered.
     function challenge(address receiptKey) external;
 
+    /// @notice Anyone may have an enclave closed of whose platform its maker says worse by now.
+    function challengeWith(address receiptKey, bytes32 nonce, bytes memory evidence, bytes[] memory collateral) external;
+
     /// @notice What was verified of an enclave, by the address of its receipt key.
     function enclave(address receiptKey) external view returns (address node, bytes memory keyset, bytes32 release, string memory platform, uint8 trust, string memory module, uint64 heightFirst, uint64 heightLast, uint64 expires);
 

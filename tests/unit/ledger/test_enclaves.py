@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 import pytest
-from tests.support import nitro, snp
+from tests.support import nitro, snp, tdx
 from tests.support.nitro import MODULE, NOW_S, PCRS
 from tests.support_ledger.enclaves import RELEASE, RELEASE_ID, ROOT, Shown, attest, believing
 from tests.support_ledger.world import (
@@ -17,6 +17,7 @@ from tests.support_ledger.world import (
     OPERATOR,
     OWNER,
     World,
+    call,
     code,
     events,
     genesis,
@@ -32,11 +33,13 @@ from paraph.core.encode import canonical
 from paraph.core.errors import Malformed
 from paraph.core.ident import ZERO_DIGEST, Address, Digest
 from paraph.ledger.genesis import decode_genesis
+from paraph.ledger.rooms.nodes.calls import CONTRACT as NODES_CONTRACT
 from paraph.ledger.rooms.params.types import ENCLAVE_LIFE_S
 from paraph.proofs.quotes import evidence
 from paraph.proofs.quotes.binding import bound
 from paraph.proofs.quotes.claims import TrustClass
 from paraph.proofs.quotes.evidence import Evidence
+from paraph.proofs.quotes.policy import PINNED
 from paraph.proofs.quotes.snp import GENOA
 from paraph.proofs.records import Enclave, enclave_key, release_id
 from paraph.proofs.request import Layer
@@ -453,3 +456,57 @@ def test_a_chip_serves_many(monkeypatch: pytest.MonkeyPatch) -> None:
         assert attest(world, operator, arguments).error == ""
 
     assert record(world, person(f"of {BOB.address.hex()}").address).trust == TrustClass.HARDWARE
+
+
+# --- newer collateral ----------------------------------------------------------------------------------------------
+
+
+def _on_tdx(monkeypatch: pytest.MonkeyPatch) -> tuple[World, tuple[Any, ...]]:
+    """A world with an enclave of TDX, and what challenges it: its receipt key, nonce and evidence."""
+    monkeypatch.setattr(evidence, "INTEL_SGX", tdx.certificate("root"))
+    pins = {name: tdx.TDX.fields.get(name, b"") for name in PINNED["tdx"]}
+    claims = evidence.verify(Evidence("tdx", tdx.TDX.quote(), tdx.TDX.parts()), b"", NOW_S)
+    release = replace(RELEASE, platform="tdx", measurements={name: claims.measurements[name] for name in pins})
+    world = believing(releases=(release,))
+    shown = Shown(world)
+    keyset, nonce = shown.keyset, shown.asked
+    quote = tdx.TDX.measuring(report_data=bound(keyset, nonce, ZERO_DIGEST)).quote()
+    made = Evidence("tdx", quote, tdx.TDX.parts()).encode()
+    arguments = shown.arguments(release=release_id("tdx", release.measurements), evidence=made)
+    assert attest(world, OPERATOR, arguments).error == ""
+    return world, (SIGNER.address, nonce, made)
+
+
+def _challenged(world: World, *arguments: Any) -> Any:
+    to = NODES_CONTRACT.address
+    return world.send(BOB, to, call("Nodes", "challengeWith", *arguments), gas_limit=2_000_000)
+
+
+def test_newer_collateral_closes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once the platform's maker calls its version out of date, anyone has the enclave closed."""
+    world, arguments = _on_tdx(monkeypatch)
+    newer = tdx.TDX.but(versions=tdx.VERSIONS.saying(tcbLevels=[tdx.level("OutOfDate")])).parts()
+
+    result = _challenged(world, *arguments, newer)
+    again = _challenged(world, *arguments, newer)
+
+    assert events(result) == [("EnclaveClosed", (OPERATOR.address, SIGNER.address, "worth hardware-degraded"))]
+    assert record(world).height_last == world.height - 1
+    assert code(again) == "nodes.challenge"
+
+
+def test_collateral_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same collateral, a forged one, or other evidence close nothing."""
+    world, (signer, nonce, shown) = _on_tdx(monkeypatch)
+    forged = tdx.VERSIONS.saying(tcbLevels=[tdx.level("OutOfDate")])
+
+    same = _challenged(world, signer, nonce, shown, tdx.TDX.parts())
+    lie = _challenged(world, signer, nonce, shown, tdx.TDX.but(versions=replace(forged, signer="chip")).parts())
+    other = _challenged(world, signer, Digest(bytes(32)), shown, tdx.TDX.parts())
+
+    assert [code(each) for each in (same, lie, other)] == [
+        "nodes.challenge",
+        "quote.collateral_signature",
+        "nodes.challenge_evidence",
+    ]
+    assert record(world).height_last == 0

@@ -36,6 +36,11 @@ CONTRACT = Contract(
         ),
         bind("challenge(address receiptKey)", enclaves.challenge, 60_000),
         bind(
+            "challengeWith(address receiptKey, bytes32 nonce, bytes evidence, bytes[] collateral)",
+            enclaves.challenge_with,
+            enclaves.GAS,
+        ),
+        bind(
             "enclave(address receiptKey) view returns (address node, bytes keyset, bytes32 release, string platform,"
             " uint8 trust, string module, uint64 heightFirst, uint64 heightLast, uint64 expires)",
             enclaves.read,

@@ -19,6 +19,7 @@ from paraph.ledger.rooms.params import rules as params
 from paraph.ledger.rooms.params.types import ENCLAVE_LIFE_S
 from paraph.proofs.attestation import Attestation, keyset_of, prove
 from paraph.proofs.header import hash_key
+from paraph.proofs.quotes import evidence
 from paraph.proofs.quotes.binding import Keyset, registration_nonce
 from paraph.proofs.quotes.claims import Claims, TrustClass
 from paraph.proofs.quotes.evidence import decode_evidence
@@ -39,7 +40,7 @@ ALONE: Final = ("nitro", "simulated")
 """Platforms whose name of a module is one enclave's; others name a chip, which many enclaves share."""
 
 
-def attest(call: Call, node: Address, release: Digest, keyset: bytes, evidence: bytes, height: int) -> None:
+def attest(call: Call, node: Address, release: Digest, keyset: bytes, shown: bytes, height: int) -> None:
     """`attest`: an enclave of the node becomes its signer of receipts. By the operator or the node's hot key.
 
     Args:
@@ -47,7 +48,7 @@ def attest(call: Call, node: Address, release: Digest, keyset: bytes, evidence: 
         node: whose enclave it is.
         release: what it runs.
         keyset: its keys (docs/spec/attestation.md).
-        evidence: what its platform signed.
+        shown: what its platform signed.
         height: the recent block whose hash is in the nonce.
     """
     found = NODES.get(call.state, node)
@@ -63,8 +64,8 @@ def attest(call: Call, node: Address, release: Digest, keyset: bytes, evidence: 
         )
     block_hash = Digest(call.state.get(hash_key(height)) or b"")
     nonce = registration_nonce(block_hash, node, ATTESTED.get(call.state, node))
-    shown = Attestation(release, keys, nonce, decode_evidence(evidence))
-    claims = _proved(call, shown)
+    attestation = Attestation(release, keys, nonce, decode_evidence(shown))
+    claims = _proved(call, attestation)
     _claim_module(call, node, claims, keys.receipt_key)
     close_current(call, node)
     now = call.facts.time_s
@@ -77,7 +78,7 @@ def attest(call: Call, node: Address, release: Digest, keyset: bytes, evidence: 
         claims.trust,
         claims.module,
         tuple(certificate_name(issuer, serial) for issuer, serial in claims.certificates),
-        shown.digest(),
+        attestation.digest(),
         now,
         call.facts.height,
         0,
@@ -92,13 +93,38 @@ def attest(call: Call, node: Address, release: Digest, keyset: bytes, evidence: 
 
 def challenge(call: Call, receipt_key: Address) -> None:
     """`challenge`: anyone may have an enclave closed that stands on what was revoked since it was registered."""
-    found = ENCLAVES.get(call.state, receipt_key)
-    if found is None or found.height_last:
-        raise Rejected("nodes.challenge", "there is no open enclave of this receipt key")
+    found = _open(call, receipt_key)
     reason = measurements.revoked_since(call.state, found)
     if reason is None:
         raise Rejected("nodes.challenge", "nothing that this enclave stands on is revoked")
     _close(call, receipt_key, found, reason)
+
+
+def challenge_with(
+    call: Call, receipt_key: Address, nonce: Digest, shown: bytes, collateral: tuple[bytes, ...]
+) -> None:
+    """`challengeWith`: anyone may have an enclave closed of whose platform its maker says worse by now.
+
+    Args:
+        call: who asks.
+        receipt_key: the enclave's.
+        nonce: what it was asked to include when it was registered.
+        shown: the evidence it was registered with.
+        collateral: newer than what stands in that: by it, the platform is worth less than the record says.
+    """
+    found = _open(call, receipt_key)
+    registered = Attestation(found.release, keyset_of(found.keyset), nonce, decode_evidence(shown))
+    if registered.digest() != found.evidence:
+        raise Rejected("nodes.challenge_evidence", "this is not the evidence that the enclave was registered with")
+    newer = decode_evidence(replace(registered.evidence, collateral=collateral).encode())
+    try:
+        claims = evidence.verify(newer, measurements.simulated_root(call.state), call.facts.time_s)
+    except Unverified as error:
+        # What does not verify says nothing of the enclave: anybody can bring that.
+        raise Rejected(*error.reasons[0]) from error
+    if claims.trust >= found.trust:
+        raise Rejected("nodes.challenge", f"by this, too, the enclave is of the class {claims.trust.word}")
+    _close(call, receipt_key, found, f"worth {claims.trust.word}")
 
 
 def close_current(call: Call, node: Address) -> None:
@@ -175,6 +201,13 @@ def _claim_module(call: Call, node: Address, claims: Claims, receipt_key: Addres
     if found is not None and found.node != node and not found.height_last and call.facts.time_s <= found.expires_s:
         raise Rejected("nodes.module", f"the enclave {claims.module} serves {checksummed(found.node)} already")
     call.state.put(place, receipt_key)
+
+
+def _open(call: Call, receipt_key: Address) -> Enclave:
+    found = ENCLAVES.get(call.state, receipt_key)
+    if found is None or found.height_last:
+        raise Rejected("nodes.challenge", "there is no open enclave of this receipt key")
+    return found
 
 
 def _close(call: Call, receipt_key: Address, found: Enclave, reason: str) -> None:
