@@ -20,11 +20,10 @@ from paraph.ledger.block import Result
 from paraph.ledger.contract import Log
 from paraph.ledger.genesis import decode_genesis
 from paraph.proofs import records
-from paraph.proofs.check import SIGNATURE_EVIDENCE
 from paraph.proofs.header import HASHES_KEPT, HEAD_KEY, hash_key
 from paraph.proofs.manifest import manifest_from_json
 from paraph.proofs.policy import decode_trust
-from paraph.proofs.receipt import RECEIPT_STRUCT, stream_next, stream_start
+from paraph.proofs.receipt import RECEIPT_STRUCT, SIGNATURE_EVIDENCE, stream_next, stream_start
 from paraph.proofs.request import REQUEST_STRUCT, SETTLEMENT, domain
 from paraph.proofs.seal import engine_chain_id
 

@@ -23,7 +23,7 @@ from paraph.ledger.genesis import Allocation, Genesis
 from paraph.ledger.rooms.bonds.types import GenesisValidator
 from paraph.proofs import records
 from paraph.proofs.bundle import Answer, Bundle, Chain, Proved, Settled
-from paraph.proofs.check import SIGNATURE_EVIDENCE, given_of, units
+from paraph.proofs.check import given_of, units
 from paraph.proofs.header import Header, SignedHeader
 from paraph.proofs.light.types import LightBlock
 from paraph.proofs.manifest import Manifest, ModelFile
@@ -31,6 +31,7 @@ from paraph.proofs.profile import EngineProfile
 from paraph.proofs.receipt import (
     NO_SOURCES,
     NO_STREAM,
+    SIGNATURE_EVIDENCE,
     Receipt,
     SignedReceipt,
     evidence_digest,
