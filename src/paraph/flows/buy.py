@@ -75,14 +75,14 @@ class Asked:
         order, signed: what was asked.
         endpoint: where.
         line: how it is reached so that nobody else hears.
-        tls_key: of the enclave that was met there; None with other layers.
+        met: TLS keys of the enclaves that were met there, one of which signs the answer; none with other layers.
     """
 
     order: Order
     signed: SignedRequest
     endpoint: str
     line: Line = PLAIN
-    tls_key: Digest | None = None
+    met: tuple[Digest, ...] = ()
 
 
 class Unanswered(Unavailable):
@@ -131,12 +131,12 @@ def buy(trust: Trust, order: Order, memory: Memory | None = None) -> Flow[Verifi
         address, node = waiting.pop(0)
         remembered = memory.holds(address)
         try:
-            line, tls_key = yield from _line(trust, order, address, node.endpoint, memory)
+            line, met = yield from _line(trust, order, address, node.endpoint, memory)
         except ParaphError as error:
             # Nothing was said to it. Another enclave may be met instead; nothing else takes its place.
             failures.append(error)
             continue
-        asked = Asked(order, (yield from _sign(trust, order, found, key, address)), node.endpoint, line, tls_key)
+        asked = Asked(order, (yield from _sign(trust, order, found, key, address)), node.endpoint, line, met)
         shown: list[JsonObject] = []
         try:
             answer = yield from _send(asked, shown)
@@ -161,18 +161,29 @@ STALE: Final = ("tls.key", "seal.key")
 """What is heard when an enclave has other keys than those it was met with."""
 
 
-def _line(trust: Trust, order: Order, node: Address, endpoint: str, memory: Memory) -> Flow[tuple[Line, Digest | None]]:
+def _line(
+    trust: Trust, order: Order, node: Address, endpoint: str, memory: Memory
+) -> Flow[tuple[Line, tuple[Digest, ...]]]:
     """How a node is reached, and the TLS key of its enclave, which was met; that of any other layer has none."""
     if order.layer is not Layer.TEE:
-        return PLAIN, None
+        return PLAIN, ()
     met = yield from meet(trust, node, endpoint, order.least, memory, order.relay)
-    return met.line(order.model_id, order.relay, sealed=order.sealed), met.keyset.tls_key
+    return met.line(order.model_id, order.relay, sealed=order.sealed), (met.keyset.tls_key,)
 
 
 def ask_again(trust: Trust, asked: Asked) -> Flow[Verified[Bundle]]:
     """The answer to a request that was signed before, whole. Raises as `buy` does."""
     whole = replace(asked, order=replace(asked.order, stream=False))
-    answer = yield from _send(whole, [])
+    try:
+        answer = yield from _send(whole, [])
+    except (Unverified, Rejected) as error:
+        if error.code not in STALE:
+            raise
+        # Its enclave began anew meanwhile: it is met, and may return what the one before had answered.
+        node = asked.signed.request.node
+        line, met = yield from _line(trust, whole.order, node, asked.endpoint, Memory())
+        whole = replace(whole, line=line, met=(*whole.met, *met))
+        answer = yield from _send(whole, [])
     return (yield from _verified(trust, whole, answer))
 
 
@@ -278,7 +289,7 @@ def _show_rest(answer: Answer, shown: str) -> Flow[None]:
 
 def _verified(trust: Trust, asked: Asked, answer: Answer) -> Flow[Verified[Bundle]]:
     receipt = answer.receipt.receipt
-    if asked.tls_key is not None and attestation_from_json(answer.evidence).keyset.tls_key != asked.tls_key:
+    if asked.met and attestation_from_json(answer.evidence).keyset.tls_key not in asked.met:
         raise Unverified((("meet.signer", "the answer is signed by another enclave than the one that was asked"),))
     places = _places(answer)
     tries, behind = TRIES, BEHIND_MAX

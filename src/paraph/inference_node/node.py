@@ -12,7 +12,7 @@ from paraph.adapters.http.server import HttpServer
 from paraph.adapters.http.tls import serving
 from paraph.adapters.store.lmdb import LmdbStore
 from paraph.adapters.system import SystemClock, random_bytes
-from paraph.core.errors import Unavailable
+from paraph.core.errors import Rejected, Unavailable
 from paraph.core.ident import ModelId
 from paraph.core.keys import PrivateKey
 from paraph.flows.ports import Clock
@@ -62,6 +62,10 @@ class InferenceNode:
         config = self.config
         blobs = FolderBlobs(config.home / "blobs")
         upstreams = read_upstreams(config.home)
+        if config.enclave and upstreams:
+            # The enclave would sign for what another machine computed, and hand it every prompt.
+            named = ", ".join(sorted(upstreams))
+            raise Rejected("enclave.upstream", f"a node in an enclave runs its models itself; {named} is run elsewhere")
         for manifest in config.manifests:
             if manifest.name in upstreams:
                 served = await open_elsewhere(upstreams[manifest.name], manifest, slots=config.slots)

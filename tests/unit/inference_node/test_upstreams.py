@@ -16,10 +16,15 @@ from paraph.adapters.engines.openai_upstream import STANDARD
 from paraph.adapters.http.server import HttpServer
 from paraph.core.encode import JsonObject
 from paraph.core.errors import Malformed, Rejected, Unavailable
+from paraph.core.ident import ZERO_DIGEST, Address
+from paraph.core.keys import PrivateKey
 from paraph.flows.ports import Finish, Piece
+from paraph.inference_node.config import Config
 from paraph.inference_node.models import open_elsewhere
+from paraph.inference_node.node import InferenceNode
 from paraph.inference_node.upstreams import FILE, read_upstreams
 from paraph.proofs.manifest import Manifest
+from paraph.proofs.policy import Trust
 
 GOOD = {"base_url": "http://127.0.0.1:1/v1/", "model": "m", "context_tokens": 512, "parameters": None}
 
@@ -131,3 +136,15 @@ def test_tensors_are_not_served_elsewhere(tmp_path: Path) -> None:
 
     with pytest.raises(Rejected):
         asyncio.run(open_elsewhere(read_upstreams(tmp_path)["words"], manifest, slots=1))
+
+
+def test_no_enclave_signs_for_others(tmp_path: Path) -> None:
+    """A node in an enclave that is to have a model run elsewhere does not start: it would vouch for another machine."""
+    write(tmp_path)
+    trust = Trust("test", 1, ZERO_DIGEST, (Address(b"p" * 20),), devnet=True)
+    config = Config(tmp_path, "http://127.0.0.1:9", trust, Address(b"o" * 20), (TEXT,), enclave="simulated")
+    node = InferenceNode(config, PrivateKey(b"k" * 32))
+
+    with pytest.raises(Rejected) as caught:
+        asyncio.run(node.start())
+    assert caught.value.code == "enclave.upstream"
