@@ -117,6 +117,10 @@ matrix: $(READY) | $(COMETBFT_NEXT) ## Run the tests of the engine against its n
 	PARAPH_COMETBFT=$(CURDIR)/$(COMETBFT_NEXT) $(PY) -m pytest --numprocesses $(JOBS) tests/unit/adapters/comet \
 	  tests/standard/test_consensus_engines.py tests/e2e/faults/test_agreement.py $(ARGS)
 
+.PHONY: deep
+deep: $(READY) ## Run the longest unit tests: ten thousand bit flips of each recorded sample, two builds of the enclave image.
+	$(PY) -m pytest --numprocesses $(JOBS) tests/unit tests/standard -m slow $(ARGS)
+
 .PHONY: sim
 sim: $(READY) ## Run simulated hostile worlds from many seeds (PARAPH_SEEDS=2000 for thousands), auditing after every step.
 	$(PY) -m pytest --numprocesses $(JOBS) tests/sim $(ARGS)
