@@ -398,3 +398,16 @@ def test_releases_misnamed(words: tuple[str, ...], code: int, devnet: Devnet) ->
 
     assert shown.stderr.startswith("error: ")
     assert shown.stderr.count("\n") == 1
+
+
+def test_revocations(devnet: Devnet) -> None:
+    """A certificate and a machine are revoked by name; an enclave that stands on neither is not closed."""
+    receipts = data("node", "show", to_hex(devnet.key("enclave-operator").address))["enclave"]["receipts"]
+
+    by_serial = run("measurement", "revoke-certificate", "0x3000", "0x07", "--devnet-key", "foundation")
+    by_name = run("measurement", "revoke-machine", "nitro", "i-0123456789abcdef0-enc1", "--devnet-key", "foundation")
+    challenged = run("node", "challenge", receipts, "--devnet-key", "user", code=1)
+
+    assert "revoked" in by_serial.stdout
+    assert "revoked" in by_name.stdout
+    assert "nodes.challenge" in challenged.stderr

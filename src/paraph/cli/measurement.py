@@ -10,7 +10,7 @@ from paraph.cli.places import json_option, key_options, network_option, open_cli
 from paraph.cli.terminal import emit, marked, printable, say, table, waiting
 from paraph.core.errors import Malformed, Rejected
 from paraph.core.ident import ZERO_DIGEST, Digest, digest_from_hex, from_hex, to_hex
-from paraph.proofs.quotes.policy import PINNED
+from paraph.proofs.quotes.evidence import PLATFORMS
 
 if TYPE_CHECKING:
     from paraph.flows.transact import Sent
@@ -68,7 +68,7 @@ def show(release: str, network_file: Path | None, as_json: bool) -> None:
 
 
 @measurement.command()
-@click.option("--platform", type=click.Choice(sorted(PINNED)), required=True, help="Which platform measured it.")
+@click.option("--platform", type=click.Choice(PLATFORMS), required=True, help="Which platform measured it.")
 @click.option("--name", required=True, help="How people call it: a program and its version.")
 @click.option("--source", required=True, help="The commit it was built from, or where to find it.")
 @click.option("--measure", "measures", multiple=True, metavar="NAME=HEX", help="A measurement; repeat it.")
@@ -90,8 +90,9 @@ def approve(
 ) -> None:
     """Approve code: enclaves that run it may be registered from now on. Only the governor can.
 
-    `make enclave` prints an image's measurements as this command takes them. What the platform must measure at least:
-    nitro and simulated pcr0, pcr1, pcr2; snp measurement, policy.
+    `make enclave` prints an image's measurements as this command takes them. At least what identifies the code on its
+    platform must be named: nitro and simulated pcr0, pcr1, pcr2; snp measurement, policy; tdx mr_td, rtmr1, rtmr2,
+    td_attributes, xfam; sgx mr_enclave, mr_signer, attributes.
     """
     from paraph.ledger.rooms.measurements.calls import CONTRACT as MEASUREMENTS
     from paraph.proofs.records import release_id
@@ -128,6 +129,60 @@ def revoke(
         found, _ = _one(client.releases(), release)
         sent = client.transact(MEASUREMENTS, "revoke", found)
     _told(sent, f"revoked {to_hex(found)}", as_json)
+
+
+@measurement.command("revoke-certificate")
+@click.argument("issuer")
+@click.argument("serial")
+@network_option
+@key_options
+@json_option
+def revoke_certificate(
+    issuer: str,
+    serial: str,
+    network_file: Path | None,
+    wallet_file: Path | None,
+    password_file: Path | None,
+    devnet_key: str | None,
+    as_json: bool,
+) -> None:
+    """Revoke a certificate that enclaves are vouched for with: ISSUER (its name, DER, as hex) and SERIAL (hex).
+
+    No client speaks to an enclave under it any more; `paraph node challenge` closes one. Only the governor can.
+    """
+    from paraph.ledger.rooms.measurements.calls import CONTRACT as MEASUREMENTS
+
+    named = from_hex(issuer, None, "ISSUER")
+    number = int.from_bytes(from_hex(serial, None, "SERIAL"), "big")
+    with open_client(network_file, wallet_file, password_file, devnet_key) as client, waiting("revoking"):
+        sent = client.transact(MEASUREMENTS, "revokeCertificate", named, number)
+    _told(sent, f"revoked certificate {serial}", as_json)
+
+
+@measurement.command("revoke-machine")
+@click.argument("platform", type=click.Choice(PLATFORMS))
+@click.argument("module")
+@network_option
+@key_options
+@json_option
+def revoke_machine(
+    platform: str,
+    module: str,
+    network_file: Path | None,
+    wallet_file: Path | None,
+    password_file: Path | None,
+    devnet_key: str | None,
+    as_json: bool,
+) -> None:
+    """Revoke one enclave, or all of one chip, by its PLATFORM's name of it, as `paraph node show` prints it.
+
+    No client speaks to it any more; `paraph node challenge` closes it. Only the governor can.
+    """
+    from paraph.ledger.rooms.measurements.calls import CONTRACT as MEASUREMENTS
+
+    with open_client(network_file, wallet_file, password_file, devnet_key) as client, waiting("revoking"):
+        sent = client.transact(MEASUREMENTS, "revokeModule", platform, module)
+    _told(sent, f"revoked {platform} {module}", as_json)
 
 
 def _measured(measures: tuple[str, ...]) -> dict[str, bytes]:

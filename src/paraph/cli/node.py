@@ -319,6 +319,28 @@ def leave(
 
 
 @node.command()
+@click.argument("receipt_key")
+@network_option
+@key_options
+@json_option
+def challenge(
+    receipt_key: str,
+    network_file: Path | None,
+    wallet_file: Path | None,
+    password_file: Path | None,
+    devnet_key: str | None,
+    as_json: bool,
+) -> None:
+    """Have the enclave closed that signs with RECEIPT_KEY, because something it stands on was revoked. Anyone can."""
+    from paraph.ledger.rooms.nodes.calls import CONTRACT as NODES
+
+    account = address_from_text(receipt_key, "RECEIPT_KEY")
+    with open_client(network_file, wallet_file, password_file, devnet_key) as client, waiting("challenging"):
+        sent = client.transact(NODES, "challenge", account)
+    _told(sent, f"the enclave of {checksummed(account)} is closed", as_json)
+
+
+@node.command()
 @click.option("--home", "folder", type=HOME, required=True, help="The node's folder.")
 def run(folder: Path) -> None:
     """Run the inference node of a folder, in this process. It stops gracefully at Ctrl-C and SIGTERM."""
@@ -366,6 +388,7 @@ def _enclave(account: Address, network_file: Path | None) -> dict[str, Any] | No
     """What the ledger knows of a node's enclave; None where it has none."""
     from paraph.cli.reading import ask
     from paraph.flows.meet import known
+    from paraph.proofs.attestation import keyset_of
     from paraph.proofs.attested import described
 
     network = open_network(find_network(network_file))
@@ -376,12 +399,15 @@ def _enclave(account: Address, network_file: Path | None) -> dict[str, Any] | No
             raise
         return None
     enclave, release = found.enclave, found.release
+    keys = keyset_of(enclave.keyset)
     ended = f"closed at block {enclave.height_last}" if enclave.height_last else ""
     return {
         "enclave": described(enclave),
         "runs": f"{release.name} ({release.source})",
         "release": to_hex(enclave.release),
         "module": enclave.module,
+        "tls key": to_hex(keys.tls_key),
+        "receipts": checksummed(keys.receipt_key),
         "verified": f"block {enclave.height_first}",
         "expires": ended or time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(enclave.expires_s)),
     }

@@ -18,6 +18,7 @@ from paraph.core.ohttp import NO_MODEL, Binding
 from paraph.flows import registry
 from paraph.flows.effect import Draw, Flow, Now, Post, Sealing, ask
 from paraph.flows.registry import Snapshot
+from paraph.ledger.rooms.measurements.keys import REVOKED, stands_on
 from paraph.ledger.rooms.nodes.keys import CURRENT
 from paraph.proofs.attestation import Attestation, attestation_from_json, keyset_of, prove
 from paraph.proofs.meeting import AGE_MS_MAX, Meeting
@@ -168,30 +169,25 @@ def known(trust: Trust, node: Address) -> Flow[Known]:
     """What the ledger knows of a node's enclave, all proved against one state.
 
     Raises:
-        Unverified: `meet.unknown`: it knows none.
+        Unverified: `meet.unknown`: it knows none; `meet.revoked`: it is believed no more.
     """
-    places = [CURRENT + node]
-    for follow in (_enclave_place, _release_place):
-        snapshot = yield from registry.read(trust, *places)
-        place = follow(snapshot, places[-1])
-        if place is None:
-            refuse("meet.unknown", f"the ledger knows no enclave of {checksummed(node)}")
-        places.append(place)
-    snapshot = yield from registry.read(trust, *places)
-    enclave, release = snapshot.record(places[1], Enclave), snapshot.record(places[2], Release)
+    current = CURRENT + node
+    found = (yield from registry.read(trust, current)).values.get(current)
+    if found is None:
+        refuse("meet.unknown", f"the ledger knows no enclave of {checksummed(node)}")
+    place = enclave_key(Address(found.value))
+    named = (yield from registry.read(trust, place)).record(place, Enclave)
+    if named is None:
+        refuse("meet.unknown", f"the ledger knows no enclave of {checksummed(node)}")
+    code = release_key(named.release)
+    revocations = [REVOKED.prefix + name for name in stands_on(named)]
+    snapshot = yield from registry.read(trust, current, place, code, *revocations)
+    enclave, release = snapshot.record(place, Enclave), snapshot.record(code, Release)
     if enclave is None or release is None:
-        refuse("meet.unknown", f"the ledger knows no enclave of {checksummed(node)}, or not what it runs")
+        refuse("meet.unknown", "the ledger knows not what the enclave runs")
+    if any(each in snapshot.values for each in revocations):
+        refuse("meet.revoked", "a certificate of the enclave, or its machine, was revoked since it was registered")
     return Known(enclave, release, snapshot)
-
-
-def _enclave_place(snapshot: Snapshot, current: bytes) -> bytes | None:
-    found = snapshot.values.get(current)
-    return None if found is None else enclave_key(Address(found.value))
-
-
-def _release_place(snapshot: Snapshot, place: bytes) -> bytes | None:
-    enclave = snapshot.record(place, Enclave)
-    return None if enclave is None else release_key(enclave.release)
 
 
 def _need_worthy(

@@ -1,6 +1,7 @@
 """The models a node serves: each a manifest whose files were hashed, and an engine that was opened on them."""
 
 import asyncio
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
@@ -92,13 +93,12 @@ async def open_model(blobs: FolderBlobs, manifest: Manifest, work: Path, *, slot
     """
     model_id = manifest.model_id()
     folder = work / to_hex(model_id)[2:]
+    # Whatever else lies there, an engine could read beside the model's own files.
+    shutil.rmtree(folder, ignore_errors=True)
     for file in manifest.files:
         place = folder / file.path
         place.parent.mkdir(parents=True, exist_ok=True)
-        source = Path(blobs.path(file.sha256))
-        if not place.exists() or not place.samefile(source):
-            place.unlink(missing_ok=True)
-            place.hardlink_to(source)
+        place.hardlink_to(blobs.path(file.sha256))
     if manifest.kind == "text":
         text = await open_text_engine(find_model(folder, "gguf"), slots=slots, threads=threads)
         return Served(model_id, manifest, text, slots)

@@ -3,7 +3,7 @@
 from paraph.core.digest import sha256
 from paraph.core.ident import Address, Digest
 from paraph.ledger.state import Listing, Numbers, Records
-from paraph.proofs.records import Release
+from paraph.proofs.records import Enclave, Release
 
 ADDRESS = Address(bytes.fromhex("0000000000000000000000000000000000000a06"))
 RELEASES: Records[Release] = Records(b"measurements/release/", Release)
@@ -22,3 +22,8 @@ def certificate_name(issuer: bytes, serial: int) -> Digest:
 def module_name(platform: str, module: str) -> Digest:
     """What an enclave or its chip is revoked by."""
     return sha256(b"module" + sha256(platform.encode()) + sha256(module.encode()))
+
+
+def stands_on(enclave: Enclave) -> tuple[bytes, ...]:
+    """What an enclave can be revoked by: its certificates, and its machine."""
+    return (*enclave.certificates, module_name(enclave.platform, enclave.module))
