@@ -2,10 +2,11 @@
 
 import struct
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, ParamSpec
 
-from vectors import forms, light, validators, world
+from vectors import enclaves, forms, light, validators, world
 
 from paraph.core import eip712, encode, merkle, rlp
 from paraph.core.digest import keccak256, sha256, tagged
@@ -356,7 +357,7 @@ def results() -> Json:
 def genesis() -> Json:
     """Genesis documents, their digests, and the trust files that follow from them."""
     made: list[Json] = []
-    for found in (world.GENESIS, world.GENESIS_VALIDATORS):
+    for found in (world.GENESIS, world.GENESIS_VALIDATORS, enclaves.GENESIS):
         document = canonical(found.as_json())
         must(decode_genesis(document) == found, "a genesis reads back")
         made.append(
@@ -366,6 +367,7 @@ def genesis() -> Json:
                 "digest": to_hex(found.digest()),
                 "trust": found.trust().encode().decode(),
                 "engine_chain_id": engine_chain_id(found.chain_id, found.digest()),
+                "releases": [to_hex(records.release_id(each.platform, each.measurements)) for each in found.releases],
             }
         )
     return made
@@ -390,6 +392,10 @@ def trusts() -> Json:
         "a period below zero": {"trusting_period_s": -1},
         "a period that is null": {"trusting_period_s": None},
         "an unknown member": {"note": ""},
+        "a simulated root where value is": {"simulated_root": "0x00", "devnet": False},
+        "a simulated root of 1025 bytes": {"simulated_root": "0x" + "00" * 1_025},
+        "a simulated root that is null": {"simulated_root": None},
+        "a simulated root in capitals": {"simulated_root": "0xAA"},
         "an anchor that is a list": {"anchor": []},
         "an anchor at height 0": {"anchor": anchor | {"height": 0}},
         "an anchor after the end of time": {"anchor": anchor | {"time_s": 253_402_300_800}},
@@ -402,7 +408,7 @@ def trusts() -> Json:
     return {
         "trusts": [
             {"name": name, "trust": found.encode().decode()}
-            for name, found in (("a producer", solo), ("validators", agreed))
+            for name, found in (("a producer", solo), ("validators", agreed), ("enclaves", enclaves.TRUST))
         ],
         "refused": [
             {"name": name, "trust": good | changed, "refused": code_of(decode_trust, canonical(good | changed))}
@@ -506,6 +512,15 @@ def record_bytes() -> Json:
         (records.batch_key(world.BATCH_NUMBER), [world.BATCH_NUMBER], world.BATCH),
     ]
     rows += [(HEAD_KEY, [], world.LEDGER.header.header.head())]
+    signed, release = enclaves.SIGNER.address, enclaves.RELEASE_ID
+    closed = replace(enclaves.enclave_record(), height_last=41, closed_s=world.TIME_S + 410)
+    revoked = replace(enclaves.release_record(), height_last=42, revoked_s=world.TIME_S + 420)
+    rows += [
+        (records.enclave_key(signed), [to_hex(signed)], enclaves.enclave_record()),
+        (records.enclave_key(signed), [to_hex(signed)], closed),
+        (records.release_key(release), [to_hex(release)], enclaves.release_record()),
+        (records.release_key(release), [to_hex(release)], revoked),
+    ]
     return [
         {
             "record": type(record).__name__,
@@ -521,10 +536,17 @@ def record_bytes() -> Json:
 def _fields(record: records.Record) -> dict[str, Json]:
     names: Any = record.__slots__
     found = {name: getattr(record, name) for name in names}
-    return {
-        name: to_hex(value) if isinstance(value, bytes) else value if isinstance(value, str) else str(value)
-        for name, value in found.items()
-    }
+    return {name: _field(value) for name, value in found.items()}
+
+
+def _field(value: Any) -> Json:
+    match value:
+        case bytes():
+            return to_hex(value)
+        case tuple():
+            return [to_hex(each) for each in value]
+        case _:
+            return str(value)
 
 
 def rlp_bytes() -> Json:

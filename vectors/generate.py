@@ -13,16 +13,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from vectors import cases, mutations, world
+from vectors import attestations, cases, enclave_lies, enclaves, mutations, world
 
 from paraph.core.encode import Json, canonical
 from paraph.core.errors import Malformed, must
 from paraph.proofs.bundle import decode_bundle
 from paraph.proofs.check import judge
 from paraph.proofs.policy import decode_trust
+from paraph.proofs.quotes.claims import trust_class
 
 HERE: Final = Path(__file__).parent
-TRUSTS: Final = {"trust": world.TRUST, "trust-validators": world.TRUST_VALIDATORS}
+TRUSTS: Final = {
+    "trust": world.TRUST,
+    "trust-validators": world.TRUST_VALIDATORS,
+    "trust-enclaves": enclaves.TRUST,
+}
 """The trust files, by the names of theirs."""
 
 
@@ -35,8 +40,10 @@ def bundles() -> Json:
         {
             "file": f"{name}.json",
             "trust": f"{mutations.TRUSTS[name]}.json",
+            "least": mutations.LEASTS[name],
             "verdict": [
-                [claim.code, claim.outcome.value] for claim in judge(bundle, TRUSTS[mutations.TRUSTS[name]]).claims
+                [claim.code, claim.outcome.value]
+                for claim in judge(bundle, TRUSTS[mutations.TRUSTS[name]], trust_class(mutations.LEASTS[name])).claims
             ],
         }
         for name, bundle in mutations.BASES.items()
@@ -67,10 +74,10 @@ def _walk(value: Any, steps: list[Any]) -> Any:
     return value
 
 
-def outcome(bundle: bytes, trust: bytes) -> dict[str, Json]:
+def outcome(bundle: bytes, trust: bytes, least: str) -> dict[str, Json]:
     """What paraph says of a bundle, in the form of a case's `expect`."""
     try:
-        verdict = judge(decode_bundle(bundle), decode_trust(trust))
+        verdict = judge(decode_bundle(bundle), decode_trust(trust), trust_class(least))
     except Malformed as error:
         return {"malformed": error.code}
     return {"failed": [code for code, _ in verdict.reasons]}
@@ -78,16 +85,22 @@ def outcome(bundle: bytes, trust: bytes) -> dict[str, Json]:
 
 def bundles_invalid() -> Json:
     """The lies. Each is told, and what paraph says of it is what the case expects."""
-    found = mutations.cases()
+    found = [*mutations.cases(), *enclave_lies.cases()]
     must(len({case.name for case in found}) == len(found), "no two cases have one name")
     for case in found:
         trust = TRUSTS[mutations.TRUSTS[case.base]].encode() if case.trust is None else canonical(case.trust)
-        said = outcome(edited(mutations.BASES[case.base].encode(), case.edits), trust)
+        least = case.least or mutations.LEASTS[case.base]
+        said = outcome(edited(mutations.BASES[case.base].encode(), case.edits), trust, least)
         must(said == case.expect, f"{case.name}: expected {case.expect}, found {said}")
     return [case.as_json() for case in found]
 
 
-KINDS: Final = {**cases.KINDS, "bundle": bundles, "bundle-invalid": bundles_invalid}
+KINDS: Final = {
+    **cases.KINDS,
+    "attestation": attestations.attestations,
+    "bundle": bundles,
+    "bundle-invalid": bundles_invalid,
+}
 
 
 def files() -> dict[str, bytes]:

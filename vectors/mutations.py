@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from vectors import forms, validators, world
+from vectors import enclaves, forms, validators, world
 
 from paraph.core.amount import UINT256_MAX, Wei
 from paraph.core.encode import Json, JsonObject
@@ -28,10 +28,17 @@ BASES: Final = {
     "tensor-settled": world.TENSOR_SETTLED,
     "text-validators": world.TEXT_VALIDATORS,
     "text-handed-over": world.TEXT_HANDED_OVER,
+    "text-enclave": enclaves.text_enclave(),
 }
-SETTLED, UNSETTLED, TENSOR, VALIDATORS, HANDED_OVER = BASES
-TRUSTS: Final = {name: "trust-validators" if name in (VALIDATORS, HANDED_OVER) else "trust" for name in BASES}
+SETTLED, UNSETTLED, TENSOR, VALIDATORS, HANDED_OVER, ENCLAVE = BASES
+TRUSTS: Final = dict.fromkeys(BASES, "trust") | {
+    VALIDATORS: "trust-validators",
+    HANDED_OVER: "trust-validators",
+    ENCLAVE: "trust-enclaves",
+}
 """Under which trust file each is true."""
+LEASTS: Final = dict.fromkeys(BASES, "hardware") | {ENCLAVE: "simulated"}
+"""What is demanded of an enclave where each is true."""
 SAID: Final = '"Answer in one line."'
 """A text that occurs once in the settled text bundle."""
 
@@ -44,6 +51,7 @@ class Case:
         edits: `set` and `remove` on the JSON, `replace` on the text, or `bytes` for the whole file.
         expect: `{"failed": [claim codes]}` or `{"malformed": code}`.
         trust: another trust file; None for the pinned one.
+        least: another trust class that is demanded of an enclave; None for the base's.
     """
 
     name: str
@@ -51,11 +59,13 @@ class Case:
     edits: Mapping[str, Json]
     expect: Mapping[str, Json]
     trust: Json = None
+    least: str | None = None
 
     def as_json(self) -> dict[str, Json]:
         """The case as JSON."""
         found: dict[str, Json] = {"name": self.name, "base": self.base, **self.edits, "expect": self.expect}
-        return found if self.trust is None else found | {"trust": self.trust}
+        others: dict[str, Json] = {"trust": self.trust, "least": self.least}
+        return found | {name: other for name, other in others.items() if other is not None}
 
 
 def difference(old: Json, new: Json, path: tuple[Json, ...] = ()) -> tuple[list[Json], list[Json]]:
@@ -180,7 +190,14 @@ def _shapes() -> Iterator[Case]:
     yield bad("an unknown member in the request", "request.note", 1, "json.shape")
     yield bad("an unknown member in the settlement", "chain.settled.root", "0x", "json.shape")
     yield bad("an unknown member in a state proof", "chain.key.proof.path", "0x", "json.shape")
-    for path in ("given", "chain.settled", "receipt.stream_digest", "profile.sampler", "chain.price.proof.other"):
+    for path in (
+        "given",
+        "chain.settled",
+        "chain.release",
+        "receipt.stream_digest",
+        "profile.sampler",
+        "chain.price.proof.other",
+    ):
         edits: dict[str, Json] = {"remove": [_path(path)]}
         yield Case(f"{path} is missing", SETTLED, edits, {"malformed": "json.shape"})
     yield bad("a body that is no object", "body", [], "json.shape")
@@ -307,8 +324,10 @@ def _receipts() -> Iterator[Case]:
     yield lie(
         "another layer than asked", UNSETTLED, _remade(layer=Layer.ZK), *BOUND, "evidence.layer", "registry.model"
     )
+    zk = _asked(layer=Layer.ZK)
+    yield lie("a layer this version cannot check", UNSETTLED, zk, "evidence.layer", "registry.model")
     tee = _asked(layer=Layer.TEE)
-    yield lie("a layer this version cannot check", UNSETTLED, tee, "evidence.layer", "registry.model")
+    yield lie("a node's key where an enclave's is due", UNSETTLED, tee, "evidence.layer", "registry.records")
     yield lie(
         "outside data that is not shown", UNSETTLED, _remade(sources_root=validators.seeded("data")), "receipt.digests"
     )

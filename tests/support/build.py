@@ -9,18 +9,19 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Final, Literal, TypeAlias
 
-from tests.support import comet
+from tests.support import comet, nitro
 
 from paraph.core import merkle
 from paraph.core.amount import Wei
 from paraph.core.digest import sha256
 from paraph.core.encode import Json, JsonObject
 from paraph.core.errors import Malformed
-from paraph.core.ident import Digest, RequestKey, to_hex
+from paraph.core.ident import ZERO_DIGEST, Digest, RequestKey, to_hex
 from paraph.core.keys import PrivateKey
 from paraph.core.smt import EMPTY, StateProof
 from paraph.core.tensor import Tensor
 from paraph.ledger.tree import prove, update
+from paraph.proofs.attestation import Attestation
 from paraph.proofs.bundle import Answer, Bundle, Chain, Proved, Settled
 from paraph.proofs.check import given_of, units
 from paraph.proofs.header import Header, SignedHeader
@@ -29,6 +30,8 @@ from paraph.proofs.light.types import LightBlock
 from paraph.proofs.manifest import Manifest, ModelFile
 from paraph.proofs.policy import Trust
 from paraph.proofs.profile import EngineProfile
+from paraph.proofs.quotes.binding import Keyset, bound
+from paraph.proofs.quotes.evidence import Evidence
 from paraph.proofs.receipt import (
     NO_SOURCES,
     NO_STREAM,
@@ -39,7 +42,21 @@ from paraph.proofs.receipt import (
     given_digest,
     response_digest,
 )
-from paraph.proofs.records import Batch, Model, NodeKey, Price, batch_key, model_key, node_key_key, price_key
+from paraph.proofs.records import (
+    Batch,
+    Enclave,
+    Model,
+    NodeKey,
+    Price,
+    Release,
+    batch_key,
+    enclave_key,
+    model_key,
+    node_key_key,
+    price_key,
+    release_id,
+    release_key,
+)
 from paraph.proofs.request import Layer, Request, SignedRequest, body_digest
 from paraph.proofs.seal import ProducerSeal, ValidatorSeal, engine_chain_id
 
@@ -211,6 +228,7 @@ def build(
     node_key: Mapping[str, object] = {},
     model: Mapping[str, object] = {},
     price: Mapping[str, object] = {},
+    vouched: Mapping[bytes, bytes] = {},
     header: Mapping[str, object] = {},
     trust: Mapping[str, object] = {},
     payer: PrivateKey = PAYER,
@@ -223,8 +241,9 @@ def build(
     `settled` is False for an answer that is not in a batch yet. `body`, `given`, `response`, `profile` and `evidence`
     are replaced whole, and their digests and units follow. `request`, `receipt` and `header` (the producer's) are
     fields replaced before signing, `node_key`, `model` and `price` fields of the ledger's records before the state is
-    made, `trust` fields of the trust file. `payer`, `hot` and `producer` are who signs the request, the receipt and
-    the header.
+    made, `trust` fields of the trust file. `vouched` are records by their keys: the enclave's and its release's, which
+    stand for the key that signs in place of a node key's record. `payer`, `hot` and `producer` are who signs the
+    request, the receipt and the header.
     """
     body = body_of(kind) if body is None else body
     given = given_of_kind(kind) if given == "as usual" else given
@@ -279,8 +298,9 @@ def build(
     model_record = Model(OWNER.address, manifest_of(kind).digest(), f"test/{kind}", kind, 500, 0b001, 1, 4)
     model_record = replace(model_record, **model)  # type: ignore[arg-type]
     state: dict[bytes, bytes | None] = {b"accounts/" + bytes((each,)): bytes((each, 1)) for each in range(12)}
+    signers = vouched or {node_key_key(HOT.address): key_record.encode()}
     state |= {
-        node_key_key(HOT.address): key_record.encode(),
+        **signers,
         model_key(model_id): model_record.encode(),
         price_key(model_id, 1): schedule.encode(),
         batch_key(BATCH): Batch(merkle.root(leaves), len(leaves), HEIGHT - 1, NOW_S + 5).encode(),
@@ -306,17 +326,111 @@ def build(
         base_fee=10**9,
     )
     head = replace(head, **header)  # type: ignore[arg-type]
+    key_place, *release_place = signers
     place = Settled(BATCH, 1, merkle.inclusion_proof(leaves, 1), proved(batch_key(BATCH)))
     by_producer = ProducerSeal(SignedHeader(head, producer.sign(head.hash())))
     chain = Chain(
         by_producer if seal == "producer" else seal_of(tree.root),
-        proved(node_key_key(HOT.address)),
+        proved(key_place),
         proved(model_key(model_id)),
         proved(price_key(model_id, 1)),
         place if settled else None,
+        *(proved(each) for each in release_place),
     )
     pinned = replace(TRUST if seal == "producer" else TRUST_VALIDATORS, **trust)  # type: ignore[arg-type]
     return Case(Bundle(signed, body, answer, chain), pinned, tree, batch)
+
+
+# --- enclaves ----------------------------------------------------------------------------------------------------
+
+ENCLAVE_S: Final = nitro.NOW_S
+"""When the tests' enclave was registered, and its document made."""
+ENCLAVE_NONCE: Final = sha256(b"what the enclave was asked to include")
+SIMULATED_ROOT: Final = nitro.Document().certificates()[0]
+MEASURED: Final = {f"pcr{index}": nitro.PCRS[index] for index in range(3)}
+RELEASE: Final = Release(
+    "simulated",
+    "node 1",
+    tuple(name.encode() for name in MEASURED),
+    tuple(MEASURED.values()),
+    "commit 1",
+    ZERO_DIGEST,
+    1,
+    0,
+    0,
+)
+RELEASE_ID: Final = release_id("simulated", MEASURED)
+KEYSET: Final = Keyset(CHAIN_ID, OPERATOR.address, sha256(b"tls"), sha256(b"hpke"), HOT.address, ENCLAVE_S + 864_000)
+
+
+def attestation(keyset: Keyset = KEYSET, **said: object) -> Attestation:
+    """What the enclave shows; `said` stands in its document in place of what it says otherwise."""
+    told = {
+        "public_key": keyset.hpke_key,
+        "nonce": ENCLAVE_NONCE,
+        "user_data": bound(keyset, ENCLAVE_NONCE, ZERO_DIGEST),
+        **said,
+    }
+    return Attestation(RELEASE_ID, keyset, ENCLAVE_NONCE, Evidence("simulated", nitro.Document(said=told).made()))
+
+
+@cache
+def _attestation() -> Attestation:
+    return attestation()
+
+
+def build_attested(
+    *,
+    shown: Attestation | None = None,
+    evidence: JsonObject | None = None,
+    enclave: Mapping[str, object] = {},
+    release: Mapping[str, object] = {},
+    receipt: Mapping[str, object] = {},
+    model: Mapping[str, object] = {},
+    trust: Mapping[str, object] = {},
+    **changed: object,
+) -> Case:
+    """A bundle of the layer tee in which everything is true but for what is changed here.
+
+    `shown` is what the enclave showed, `evidence` what stands in the bundle in place of it, `enclave` and `release`
+    fields of the ledger's records; the rest as `build` has it.
+    """
+    shown = shown or _attestation()
+    record = Enclave(
+        OPERATOR.address,
+        shown.keyset.encode(),
+        RELEASE_ID,
+        "simulated",
+        1,
+        nitro.MODULE,
+        (),
+        shown.digest(),
+        ENCLAVE_S,
+        HEIGHT - 8,
+        0,
+        0,
+        ENCLAVE_S + 86_400,
+    )
+    vouched = {
+        enclave_key(HOT.address): replace(record, **enclave).encode(),  # type: ignore[arg-type]
+        release_key(RELEASE_ID): replace(RELEASE, **release).encode(),  # type: ignore[arg-type]
+    }
+    times = {"started_ms": (ENCLAVE_S + 60) * 1000, "ended_ms": (ENCLAVE_S + 61) * 1000}
+    return build(
+        evidence=shown.as_json() if evidence is None else evidence,
+        request={"layer": Layer.TEE, "deadline": ENCLAVE_S + 600},
+        receipt={**times, **receipt},
+        model={"layers": 0b011, **model},
+        trust={"simulated_root": SIMULATED_ROOT, **trust},
+        vouched=vouched,
+        **changed,  # type: ignore[arg-type]
+    )
+
+
+@cache
+def valid_attested() -> Case:
+    """`build_attested()`, made once."""
+    return build_attested()
 
 
 def _units(body: JsonObject, response: JsonObject) -> tuple[int, int]:

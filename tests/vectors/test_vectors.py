@@ -25,6 +25,7 @@ from paraph.ledger.block import Result
 from paraph.ledger.contract import Log
 from paraph.ledger.genesis import decode_genesis
 from paraph.proofs import header, records
+from paraph.proofs.attestation import attestation_from_json, prove
 from paraph.proofs.bundle import decode_bundle
 from paraph.proofs.check import check_form, judge
 from paraph.proofs.header import HEAD_KEY, Head, hash_key, header_from_json
@@ -33,7 +34,12 @@ from paraph.proofs.light.types import ABSENT, validators_hash
 from paraph.proofs.light.verify import check, verify_chain
 from paraph.proofs.manifest import manifest_from_json
 from paraph.proofs.policy import decode_trust
+from paraph.proofs.quotes import binding, nitro
+from paraph.proofs.quotes.claims import trust_class
+from paraph.proofs.quotes.ecdsa import p384_sha384
+from paraph.proofs.quotes.policy import Policy
 from paraph.proofs.receipt import receipt_from_json, stream_next, stream_start
+from paraph.proofs.records import release_id
 from paraph.proofs.request import body_digest, request_from_json
 from paraph.proofs.seal import engine_chain_id
 
@@ -46,6 +52,7 @@ def cases(kind: str) -> Any:
 
 
 TRUSTS: Final = {case["file"]: (FOLDER / "bundle" / case["trust"]).read_bytes() for case in cases("bundle")}
+LEASTS: Final = {case["file"]: case["least"] for case in cases("bundle")}
 
 
 def raw(text: str) -> bytes:
@@ -56,7 +63,7 @@ def unverified(act: Callable[[], object]) -> str | None:
     """The code of the step that fails, or None."""
     try:
         act()
-    except Unverified as error:
+    except (Malformed, Unverified) as error:
         return error.code
     return None
 
@@ -232,6 +239,7 @@ def test_genesis(case: dict[str, Any]) -> None:
     found = decode_genesis(case["document"].encode())
 
     assert to_hex(found.digest()) == case["digest"]
+    assert [to_hex(release_id(each.platform, each.measurements)) for each in found.releases] == case["releases"]
     assert found.trust().encode().decode() == case["trust"]
     assert engine_chain_id(found.chain_id, found.digest()) == case["engine_chain_id"]
 
@@ -335,7 +343,7 @@ def test_manifests() -> None:
 def test_bundle(case: dict[str, Any]) -> None:
     """A true bundle verifies, claim by claim."""
     data = (FOLDER / "bundle" / case["file"]).read_bytes()
-    verdict = judge(decode_bundle(data), decode_trust(TRUSTS[case["file"]]))
+    verdict = judge(decode_bundle(data), decode_trust(TRUSTS[case["file"]]), trust_class(case["least"]))
 
     assert verdict.verified
     assert [[claim.code, claim.outcome.value] for claim in verdict.claims] == case["verdict"]
@@ -348,4 +356,63 @@ def test_bundle_invalid(case: dict[str, Any]) -> None:
     base = (FOLDER / "bundle" / f"{case['base']}.json").read_bytes()
     trust = encode.canonical(case["trust"]) if "trust" in case else TRUSTS[f"{case['base']}.json"]
 
-    assert generate.outcome(generate.edited(base, case), trust) == case["expect"]
+    least = case.get("least", LEASTS[f"{case['base']}.json"])
+
+    assert generate.outcome(generate.edited(base, case), trust, least) == case["expect"]
+
+
+@named(cases("attestation")["documents"])
+def test_document(case: dict[str, Any]) -> None:
+    """A document proves what is said, to the last claim, or is refused for its one fault."""
+    found = cases("attestation")
+    root = nitro.Root(raw(found["root"]), trust_class(case.get("trust", "simulated")))
+    now_s = case.get("now_s", found["now_s"])
+
+    def claims() -> Any:
+        return nitro.verify(nitro.read(raw(case["document"])), root, now_s, p384_sha384)
+
+    assert unverified(claims) == case.get("refused")
+    if "claims" in case:
+        said, expected = claims(), case["claims"]
+        fields = ("time_ms", "debug", "module", "platform")
+        assert {name: getattr(said, name) for name in fields} == {name: expected[name] for name in fields}
+        assert said.trust.word == expected["trust"]
+        assert {name: to_hex(value) for name, value in said.measurements.items()} == expected["measurements"]
+        assert [to_hex(each) for each in (said.data, said.nonce, said.key)] == [
+            expected[name] for name in ("data", "nonce", "key")
+        ]
+        assert [[to_hex(issuer), str(serial)] for issuer, serial in said.certificates] == expected["certificates"]
+
+
+@named(cases("attestation")["attestations"])
+def test_attestation(case: dict[str, Any]) -> None:
+    """An attestation proves its keys under what is expected, or is refused for its one fault."""
+    shown = attestation_from_json(case["attestation"])
+    release = {name: raw(value) for name, value in case["measurements"].items()}
+
+    def claims() -> object:
+        expected = Policy((release,), trust_class(case["least"]))
+        return prove(shown, expected, raw(case["simulated_root"]), case["now_s"])
+
+    assert unverified(claims) == case["refused"]
+    assert shown.as_json() == case["attestation"]
+
+
+def test_bindings() -> None:
+    """Keysets have their bytes and digests; nonces and what is bound follow from them, whatever the devices' order."""
+    found = cases("attestation")
+    for case in found["bindings"]:
+        keyset, nonce = binding.Keyset.decode(raw(case["keyset"])), Digest(raw(case["nonce"]))
+        devices = binding.devices_digest([raw(each) for each in case["devices"]])
+        assert keyset.encode() == raw(case["keyset"])
+        assert str(keyset.not_after_s) == case["fields"]["not_after_s"]
+        assert to_hex(keyset.digest()) == case["digest"]
+        assert to_hex(devices) == case["devices_digest"]
+        assert to_hex(binding.device_nonce(keyset, nonce)) == case["device_nonce"]
+        assert to_hex(binding.bound(keyset, nonce, devices)) == case["bound"]
+    for case in found["registration_nonces"]:
+        asked = Digest(raw(case["block_hash"])), Address(raw(case["node"])), case["sequence"]
+        assert to_hex(binding.registration_nonce(*asked)) == case["nonce"]
+    for case in found["releases"]:
+        measured = {name: raw(value) for name, value in case["measurements"].items()}
+        assert to_hex(release_id(case["platform"], measured)) == case["release"]

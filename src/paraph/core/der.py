@@ -73,12 +73,22 @@ def sequence(value: Value, what: str) -> list[Value]:
     return parts(value.expect(SEQUENCE, what), what)
 
 
+INTEGER_BYTES_MAX: Final = 1_024
+"""Twice the modulus of the largest RSA key in use; Python writes no number of ten thousand digits down."""
+ARC_MAX: Final = 2**64 - 1
+"""Of an OBJECT IDENTIFIER: those in use stay below 2^32, and one made of a UUID is in no certificate of hardware."""
+
+
 def integer(value: Value, what: str) -> int:
     """An INTEGER. Raises `Malformed` (`der.tag`, `der.form`)."""
     content = value.expect(INTEGER, what)
     spare = content[:1] in (b"\x00", b"\xff") and len(content) > 1 and (content[0] ^ content[1]) < 0x80
     if not content or spare:
         raise Malformed("der.form", f"{what} is no INTEGER in its shortest form")
+    if len(content) > INTEGER_BYTES_MAX:
+        raise Malformed(
+            "der.size", f"{what} is an INTEGER of {len(content)} bytes; at most {INTEGER_BYTES_MAX} are read"
+        )
     return int.from_bytes(content, "big", signed=True)
 
 
@@ -117,6 +127,8 @@ def oid(value: Value, what: str) -> str:
         if begins and byte == 0x80:
             raise Malformed("der.form", f"{what} is no OBJECT IDENTIFIER in its shortest form")
         number = number << 7 | byte & 0x7F
+        if number > ARC_MAX:
+            raise Malformed("der.form", f"{what} is an OBJECT IDENTIFIER with a number above {ARC_MAX}")
         begins = byte < 0x80
         if begins:
             arcs.append(number)

@@ -62,6 +62,9 @@ TENSORS_MAX: Final = 256
 REQUEST_LIFETIME_S_MAX: Final = 3600
 """Longest life of a signed request: escrow that a request may still debit must not be withdrawn meanwhile."""
 
+ENCLAVE_SLACK_S: Final = 60
+"""How long after an enclave's end by block time its clock may say that work began: block time lags, clocks differ."""
+
 PAGE_MAX: Final = 100
 """Rows in one page of a registry read."""
 

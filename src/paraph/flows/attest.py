@@ -15,7 +15,7 @@ from paraph.proofs.header import hash_key
 from paraph.proofs.policy import Trust
 from paraph.proofs.quotes.binding import registration_nonce
 from paraph.proofs.quotes.claims import Claims
-from paraph.proofs.records import Enclave, enclave_key
+from paraph.proofs.records import Enclave, Release, enclave_key, release_key
 
 TRIES: Final = 50
 WAIT_MS: Final = 200
@@ -83,3 +83,14 @@ def expiry(trust: Trust, receipt_key: Address) -> Flow[int]:
             raise Unavailable("attest.pending", "the ledger does not show the enclave that was registered; ask again")
         tries -= 1
         yield from ask(Wait(WAIT_MS))
+
+
+def is_open(trust: Trust, receipt_key: Address) -> Flow[bool]:
+    """Whether the ledger takes receipts by that key: its enclave is not closed, nor the code that it runs revoked."""
+    place = enclave_key(receipt_key)
+    found = (yield from registry.read(trust, place)).record(place, Enclave)
+    if found is None or found.height_last:
+        return False
+    place = release_key(found.release)
+    release = (yield from registry.read(trust, place)).record(place, Release)
+    return release is not None and not release.height_last

@@ -23,6 +23,7 @@ from paraph.proofs.bundle import Answer, Bundle, Chain, Settled, answer_from_jso
 from paraph.proofs.check import verify
 from paraph.proofs.policy import Trust
 from paraph.proofs.quotes.claims import TrustClass
+from paraph.proofs.quotes.evidence import CHECKS, Checks
 from paraph.proofs.receipt import stream_next, stream_start
 from paraph.proofs.records import batch_key, enclave_key, model_key, node_key_key, price_key, release_key
 from paraph.proofs.request import Layer, Request, SignedRequest, body_digest
@@ -152,7 +153,7 @@ def buy(trust: Trust, order: Order, memory: Memory | None = None) -> Flow[Verifi
             # Asked elsewhere under the same key: whichever answer is settled first, the payer is debited once.
             failures.append(error)
             continue
-        return (yield from _verified(trust, asked, answer))
+        return (yield from _verified(trust, asked, answer, memory.checks))
     # One that could not be reached may have answered: then asking again is what to do, not changing the request.
     raise next((each for each in failures if isinstance(each, Unanswered)), failures[0])
 
@@ -184,7 +185,7 @@ def ask_again(trust: Trust, asked: Asked) -> Flow[Verified[Bundle]]:
         line, met = yield from _line(trust, whole.order, node, asked.endpoint, Memory())
         whole = replace(whole, line=line, met=(*whole.met, *met))
         answer = yield from _send(whole, [])
-    return (yield from _verified(trust, whole, answer))
+    return (yield from _verified(trust, whole, answer, CHECKS))
 
 
 def price_cap(found: Offer, body: JsonObject) -> Wei:
@@ -287,7 +288,7 @@ def _show_rest(answer: Answer, shown: str) -> Flow[None]:
         yield from ask(Show({"text": text[len(shown) :]}))
 
 
-def _verified(trust: Trust, asked: Asked, answer: Answer) -> Flow[Verified[Bundle]]:
+def _verified(trust: Trust, asked: Asked, answer: Answer, checks: Checks) -> Flow[Verified[Bundle]]:
     receipt = answer.receipt.receipt
     if asked.met and attestation_from_json(answer.evidence).keyset.tls_key not in asked.met:
         raise Unverified((("meet.signer", "the answer is signed by another enclave than the one that was asked"),))
@@ -299,7 +300,7 @@ def _verified(trust: Trust, asked: Asked, answer: Answer) -> Flow[Verified[Bundl
             # The node may know a newer block than the server that was asked.
             if behind == 0 or receipt.height <= snapshot.seal.height:
                 bundle = Bundle(asked.signed, asked.order.body, answer, _chain(trust, snapshot, places, None))
-                return verify(bundle, trust, asked.order.least)
+                return verify(bundle, trust, asked.order.least, checks)
             behind -= 1
         except Unavailable as error:
             # The answer is here, and paid for: worth another try.

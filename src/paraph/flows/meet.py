@@ -12,25 +12,31 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from paraph.core.encode import Json, take
+from paraph.core.errors import Unavailable, Unverified
 from paraph.core.ident import Address, Digest, ModelId, to_hex
 from paraph.core.keys import checksummed
 from paraph.core.ohttp import NO_MODEL, Binding
 from paraph.flows import registry
-from paraph.flows.effect import Draw, Flow, Now, Post, Sealing, ask
+from paraph.flows.effect import Draw, Flow, Now, Post, Sealing, Wait, ask
 from paraph.flows.registry import Snapshot
 from paraph.ledger.rooms.measurements.keys import REVOKED, stands_on
 from paraph.ledger.rooms.nodes.keys import CURRENT
 from paraph.proofs.attestation import Attestation, attestation_from_json, keyset_of, prove
-from paraph.proofs.meeting import AGE_MS_MAX, Meeting
+from paraph.proofs.meeting import AGE_MS_MAX, STATE_AGE_S_MAX, Meeting
 from paraph.proofs.policy import Trust
 from paraph.proofs.quotes.binding import Keyset
 from paraph.proofs.quotes.claims import Claims, TrustClass, refuse
+from paraph.proofs.quotes.evidence import CHECKS, Checks
 from paraph.proofs.quotes.policy import Policy
 from paraph.proofs.records import Enclave, Release, enclave_key, release_key
 
 PATH: Final = "/paraph/v1/attestation"
 REMEMBERED_MS: Final = 5 * 60_000
 """How long an enclave that was met need not be met again."""
+TURNED: Final = ("meet.closed", "meet.keyset")
+"""What is found of an enclave that is just being registered anew."""
+TRIES: Final = 2
+TURN_MS: Final = 300
 REMEMBERED_MAX: Final = 1_000
 
 
@@ -86,9 +92,15 @@ class Met:
 
 @dataclass(slots=True)
 class Memory:
-    """Enclaves met a moment ago. It is asked by what was demanded, too: who wants more must meet again."""
+    """Enclaves met a moment ago. It is asked by what was demanded, too: who wants more must meet again.
+
+    Args:
+        met: those.
+        checks: of signatures; ones that remember save the cost of looking twice at authorities and at evidence.
+    """
 
     met: dict[tuple[Address, str, TrustClass], Met] = field(default_factory=dict)
+    checks: Checks = CHECKS
 
     def find(self, node: Address, endpoint: str, least: TrustClass, now_ms: int) -> Met | None:
         """Who was met, while it may be remembered."""
@@ -132,15 +144,40 @@ def meet(trust: Trust, node: Address, endpoint: str, least: TrustClass, memory: 
         relay: the base URL of who carries the meeting, sealed; empty for nobody.
 
     Raises:
-        Unverified: `meet.…`, `envelope.…`, `quote.…`, `policy.…`, `binding.…`, `registry.…`. Unavailable: it cannot be
-            reached; `tls.key`: another answers in its place.
+        Unverified: `meet.…`, `envelope.…`, `quote.…`, `policy.…`, `binding.…`, `registry.…`;
+            `tls.key`: another answers in its place. Unavailable: `meet.stale`; it cannot be reached.
     """
     now_ms = yield from ask(Now())
     remembered = memory.find(node, endpoint, least, now_ms)
     if remembered is not None:
         return remembered
+    left = TRIES
+    while True:
+        left -= 1
+        try:
+            met = yield from _met(trust, node, endpoint, least, memory.checks, relay)
+        except Unverified as error:
+            # Its keys may just have been turned: then the ledger shows the new ones in a moment.
+            if error.code not in TURNED or left == 0:
+                raise
+            yield from ask(Wait(TURN_MS))
+        else:
+            memory.keep(node, endpoint, least, met)
+            return met
+
+
+def _met(trust: Trust, node: Address, endpoint: str, least: TrustClass, checks: Checks, relay: str) -> Flow[Met]:
+    now_ms = yield from ask(Now())
     found = yield from known(trust, node)
     enclave, release = found.enclave, found.release
+    age_s = now_ms // 1000 - found.snapshot.seal.time_s
+    if age_s > STATE_AGE_S_MAX:
+        raise Unavailable(
+            "meet.stale",
+            f"the newest block that the server shows is {age_s} s old: the enclave may have been closed since; ask"
+            " another full node",
+            age_s=age_s,
+        )
     keyset = keyset_of(enclave.keyset)
     _need_worthy(trust, node, enclave, release, keyset, least, now_ms)
     if not endpoint.startswith("https://"):
@@ -157,12 +194,10 @@ def meet(trust: Trust, node: Address, endpoint: str, least: TrustClass, memory: 
         refuse("meet.keyset", "the enclave shows other keys, or another release, than the ledger registered")
     expected = Policy((release.measurements,), least, age_ms_max=AGE_MS_MAX)
     at_ms = yield from ask(Now())
-    claims = prove(shown, expected, trust.simulated_root, at_ms // 1000)
+    claims = prove(shown, expected, trust.simulated_root, at_ms // 1000, checks)
     if (claims.platform, int(claims.trust)) != (enclave.platform, enclave.trust):
         refuse("meet.platform", f"the ledger registered {enclave.platform}; what answers is {claims.platform}")
-    met = Met(found, keyset, shown, claims, at_ms)
-    memory.keep(node, endpoint, least, met)
-    return met
+    return Met(found, keyset, shown, claims, at_ms)
 
 
 def known(trust: Trust, node: Address) -> Flow[Known]:

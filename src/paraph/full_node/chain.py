@@ -40,6 +40,7 @@ from paraph.ledger.tx import Form, SignedTx, check_form
 from paraph.ledger.versions import RULES, Rules
 from paraph.proofs.bundle import Proved
 from paraph.proofs.header import Header, SignedHeader
+from paraph.proofs.quotes.evidence import CHECKS, Checks
 
 RECENT_MAX = 16
 """Newest blocks kept decoded: clients wait for receipts, and decoding a full block for each of them takes 25 ms."""
@@ -81,6 +82,7 @@ class Chain:
         recover: finds the signer of a signature; one that remembers saves the cost of looking twice.
         versions: the rules that this software knows.
         form: reads a transaction; one that remembers saves the cost of reading twice.
+        checks: of what enclaves' platforms signed; ones that remember save the cost of looking twice.
 
     Raises:
         Rejected: `chain.genesis`: the store holds another network.
@@ -94,6 +96,7 @@ class Chain:
         recover: Recover = recover,
         versions: Mapping[int, Rules] = RULES,
         form: Form = check_form,
+        checks: Checks = CHECKS,
     ) -> None:
         self.genesis: Final = genesis
         self.genesis_digest: Final = genesis.digest()
@@ -102,6 +105,7 @@ class Chain:
         self._history_blocks = history_blocks
         self._versions = versions
         self._form = form
+        self._checks = checks
         self._previewed: Outcome | None = None
         self._worked_out: Outcome | None = None
         self._recent: dict[int, StoredBlock] = {}
@@ -260,7 +264,7 @@ class Chain:
         if known is not None and known.block == block:
             return known
         began = time.perf_counter()
-        applied = apply_block(self._tables.use_value, block, self.recover, self._versions, self._form)
+        applied = apply_block(self._tables.use_value, block, self.recover, self._versions, self._form, self._checks)
         update = tree.update(self._tables.use_node, self.head.header.state_root, applied.changes)
         header = applied.head.header(update.root)
         self._previewed = Outcome(block, applied, header, update, time.perf_counter() - began)

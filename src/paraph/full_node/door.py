@@ -36,7 +36,7 @@ from paraph.adapters.ethereum.rpc import (
 from paraph.adapters.http.server import read_body
 from paraph.core.encode import Json, JsonObject
 from paraph.core.errors import Unavailable
-from paraph.full_node.limits import COSTS, Gate, Limits, client_of
+from paraph.full_node.limits import COMPUTES, COST_PER_MS, COSTS, Gate, Limits, client_of
 from paraph.full_node.metrics import Metrics
 from paraph.full_node.rpc import BODY_BYTES_MAX, answer
 from paraph.full_node.subscriptions import Connection, Subscriptions
@@ -251,7 +251,10 @@ class _Visit:
             outcome = "fault" if error.number == INTERNAL_ERROR else "error"
             raise
         finally:
-            self._metrics.rpc(name, outcome, time.perf_counter() - started_s)
+            took_s = time.perf_counter() - started_s
+            if name in COMPUTES and outcome != "limited":
+                self._gate.charge(self._client, int(took_s * 1000) * COST_PER_MS)
+            self._metrics.rpc(name, outcome, took_s)
 
     def refused(self, error: Unavailable) -> None:
         """Remember that a limit was met, and for how long."""

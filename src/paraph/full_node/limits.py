@@ -34,6 +34,10 @@ COSTS: Final = {
 }
 """What a call takes from its client's budget; those not named here take 1.
 Set by how long each may keep a node busy, roughly."""
+COMPUTES: Final = frozenset({"eth_call", "eth_estimateGas"})
+"""Calls that run a contract: verifying an enclave's evidence takes a hundred times what reading a balance takes."""
+COST_PER_MS: Final = 10
+"""What each millisecond of those costs beside: at the default, one client keeps half a core busy."""
 CLIENTS_MAX: Final = 10_000
 """Budgets remembered; who asked longest ago is forgotten first, and begins with a full one."""
 PREFIX_BITS: Final = 64
@@ -128,6 +132,11 @@ class Gate:
                 "rpc.rate", f"rate limit exceeded: try again in {wait_ms} ms, or ask less often", retry_after_ms=wait_ms
             )
         budget.left -= wanted
+
+    def charge(self, client: str, cost: int) -> None:
+        """Take what a call turned out to cost beside; never more than is left, since it is done."""
+        budget = self._budget(client)
+        budget.left = max(0.0, budget.left - cost)
 
     def need_budget(self, client: str) -> None:
         """Refuse a client that has nothing left, before its request is even read. Raises as `spend`."""

@@ -13,6 +13,7 @@ import structlog
 from paraph.adapters.ethereum.rpc import Group
 from paraph.adapters.http.server import HttpServer
 from paraph.adapters.index.open import open_postgres, open_sqlite
+from paraph.adapters.signatures import remembering
 from paraph.adapters.store.lmdb import LmdbStore
 from paraph.adapters.system import SystemClock
 from paraph.core.encode import JsonObject
@@ -132,7 +133,8 @@ class FullNode:
     def _opened(self, genesis: Genesis, signatures: Signatures) -> Chain:
         try:
             versions = timed(RULES, self.metrics.call_applied)
-            return Chain(self._store, genesis, self._config.store.history_blocks, signatures, versions, signatures.form)
+            history_blocks, form, checks = self._config.store.history_blocks, signatures.form, remembering()
+            return Chain(self._store, genesis, history_blocks, signatures, versions, form, checks)
         except (Malformed, BrokenTruth) as error:
             raise self._corrupt(error) from error
 

@@ -17,7 +17,8 @@ from starlette.routing import Route
 
 from paraph.adapters.enclaves.open import Places, open_enclave
 from paraph.adapters.http.client import AsyncDriver
-from paraph.adapters.http.tls import new_key, public_digest
+from paraph.adapters.http.server import unless_gone
+from paraph.adapters.http.tls import key_from, public_digest
 from paraph.core.encode import take
 from paraph.core.errors import ParaphError, Unavailable
 from paraph.core.ident import ZERO_DIGEST, Digest, digest_from_hex
@@ -29,7 +30,7 @@ from paraph.flows.ports import Clock, Enclave
 from paraph.flows.serve import Signer
 from paraph.inference_node.config import Config
 from paraph.inference_node.doors import error_response, json_response, read_json
-from paraph.inference_node.service import Service
+from paraph.inference_node.service import Busy, Service
 from paraph.proofs.attestation import Attestation
 from paraph.proofs.policy import Trust
 from paraph.proofs.quotes import evidence
@@ -38,6 +39,8 @@ from paraph.proofs.quotes.binding import Keyset, bound
 COLLATERAL: Final = "tdx-collateral.json"
 CERTIFICATES: Final = "snp-certificates.pem"
 """In the node's home: what Intel says of its platforms, and the chain of an AMD chip whose host does not give it."""
+KEY_BYTES: Final = 48
+"""Of randomness for a key on P-256: with more bytes than the curve's order has, none is likelier than another."""
 KEYS_LIFE_S: Final = 24 * 3_600
 """What the enclave says of its own keys; the ledger may end them sooner."""
 TRIES: Final = 5
@@ -45,6 +48,11 @@ RETRY_S: Final = 2.0
 RETRY_S_MAX: Final = 300.0
 SHOWN_AT_ONCE_MAX: Final = 4
 """Live attestations made at the same time: a platform's module signs one after the other."""
+
+ASKING_MAX: Final = 64
+"""Who waits for one at a time; whoever comes then is told to come back."""
+WATCH_S: Final = 30.0
+"""How often the node looks whether the ledger still has its enclave open: clients refuse one that was closed."""
 
 log = structlog.get_logger("paraph.enclave")
 
@@ -58,11 +66,11 @@ def enclave_of(config: Config, clock: Clock) -> Enclave:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A registered keyset: what the node shows, and until when it holds."""
+    """A registered keyset: what the node shows, and from when it should have another."""
 
     keyset: Keyset
     release: Digest
-    expires_s: int
+    renew_s: float
 
 
 class Attested:
@@ -82,11 +90,12 @@ class Attested:
         self._service = service
         self._driver = driver
         self._clock = clock
-        self.tls_key: Final[EllipticCurvePrivateKey] = new_key()
+        self.tls_key: Final[EllipticCurvePrivateKey] = key_from(enclave.entropy(KEY_BYTES))
         self.sealing_key: Final = X25519PrivateKey.from_private_bytes(enclave.entropy(32))
         self._standing: Standing | None = None
         self._bindings: tuple[Binding, ...] = ()
         self._showing = asyncio.Semaphore(SHOWN_AT_ONCE_MAX)
+        self._asking = 0
 
     @property
     def standing(self) -> Standing:
@@ -123,7 +132,7 @@ class Attested:
             signer = Signer(key, shown.as_json(), sent.height)
             self._service.identity = replace(identity, enclave=signer)
             expires_s = await self._driver.run(attest.expiry(self._trust, key.address))
-            self._standing = Standing(keyset, release, expires_s)
+            self._standing = Standing(keyset, release, (now_s + expires_s) / 2)
             now = Binding(keyset.chain_id, keyset.node, keyset.digest())
             self._bindings = (now, *self._bindings[:1])
         log.info("enclave registered", platform=self._enclave.platform, trust=claims.trust.word, expires_s=expires_s)
@@ -141,28 +150,45 @@ class Attested:
         return None
 
     async def run(self) -> None:
-        """Register anew before the keys end, until cancelled: when half of their time is over."""
+        """Register anew when half of the keys' time is over, or when the ledger closed them, until cancelled."""
         while True:
-            left_s = self.standing.expires_s - self._clock.now_ms() / 1000
-            await asyncio.sleep(max(left_s / 2, 1.0))
-            wait_s = RETRY_S
-            while True:
-                try:
-                    await self.register()
-                    break
-                except ParaphError as error:
-                    log.warning("not registered anew", code=error.code, reason=error.message, again_in_s=wait_s)
-                except Exception:
-                    # The fault is ours; keys that quietly end would leave the node unpaid.
-                    log.exception("not registered anew", again_in_s=wait_s)
-                await asyncio.sleep(wait_s)
-                wait_s = min(2 * wait_s, RETRY_S_MAX)
+            await asyncio.sleep(WATCH_S)
+            if self._clock.now_ms() / 1000 >= self.standing.renew_s or not await self._is_open():
+                await self._again()
+
+    async def _again(self) -> None:
+        """Register until it is done, less and less often."""
+        wait_s = RETRY_S
+        while True:
+            try:
+                return await self.register()
+            except ParaphError as error:
+                log.warning("not registered anew", code=error.code, reason=error.message, again_in_s=wait_s)
+            except Exception:
+                # The fault is ours; keys that quietly end would leave the node unpaid.
+                log.exception("not registered anew", again_in_s=wait_s)
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, RETRY_S_MAX)
+
+    async def _is_open(self) -> bool:
+        """Whether the ledger still takes receipts by the registered key; True where it cannot be asked."""
+        try:
+            return await self._driver.run(attest.is_open(self._trust, self.standing.keyset.receipt_key))
+        except ParaphError as error:
+            log.warning("cannot look whether the enclave is open", code=error.code, reason=error.message)
+            return True
 
     async def show(self, nonce: Digest) -> Attestation:
         """A live attestation for a client's nonce. Raises `Unavailable` (`enclave.…`)."""
         standing = self.standing
-        async with self._showing:
-            return await self._made(standing.keyset, standing.release, nonce)
+        if self._asking >= ASKING_MAX:
+            raise Busy(1)
+        self._asking += 1
+        try:
+            async with self._showing:
+                return await self._made(standing.keyset, standing.release, nonce)
+        finally:
+            self._asking -= 1
 
     def bindings(self) -> tuple[Binding, ...]:
         """To what requests may be sealed: the keyset registered now, and the one before, whose key is the same."""
@@ -174,7 +200,7 @@ class Attested:
         async def attestation(request: HttpRequest) -> Response:
             try:
                 (nonce,) = take(await read_json(request), "the question", "nonce")
-                shown = await self.show(digest_from_hex(nonce, "nonce"))
+                shown = await unless_gone(request, self.show(digest_from_hex(nonce, "nonce")))
                 return json_response({"attestation": shown.as_json()})
             except ParaphError as error:
                 return error_response(error)

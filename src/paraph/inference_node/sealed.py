@@ -83,7 +83,7 @@ def asked_model(request: HttpRequest, content: bytes) -> ModelId:
     Raises:
         Rejected: `seal.unsigned`: nothing in it is signed. Malformed: as the parts it reads.
     """
-    if request.url.path == ATTESTATION_PATH:
+    if request.scope["path"] == ATTESTATION_PATH:
         return NO_MODEL
     signed = signed_header(request)
     if signed is None:

@@ -35,6 +35,7 @@ from paraph.ledger.state import Numbers, Read, State
 from paraph.ledger.tx import Form, SignedTx, check_form
 from paraph.ledger.versions import RULES, Rules
 from paraph.proofs.header import HEAD_KEY, Head, hash_key
+from paraph.proofs.quotes.evidence import CHECKS, Checks
 
 BASE_FEE: Final = Numbers(b"chain/base_fee")
 
@@ -169,6 +170,7 @@ def apply_block(
     recover: Recover = recover,
     versions: Mapping[int, Rules] = RULES,
     form: Form = check_form,
+    checks: Checks = CHECKS,
 ) -> Applied:
     """Apply a block to committed state.
 
@@ -178,6 +180,7 @@ def apply_block(
         recover: finds the signer of a signature; one that remembers saves the cost of looking twice.
         versions: the rules that this software knows.
         form: reads a transaction and finds its sender; one that remembers saves the cost of reading twice.
+        checks: of what enclaves' platforms signed; ones that remember save the cost of looking twice.
 
     Raises:
         Rejected: `block.order`: not the next height, or time runs backwards; `block.time`: no such time;
@@ -207,7 +210,7 @@ def apply_block(
     results: list[Result] = []
     gas_used = 0
     for raw in block.transactions:
-        result = _apply_transaction(state, facts, raw, gas_limit - gas_used, rules, recover, form)
+        result = _apply_transaction(state, facts, raw, gas_limit - gas_used, rules, recover, form, checks)
         gas_used += result.gas_used
         results.append(result)
     # 4
@@ -306,7 +309,7 @@ def check_funds(state: State, signed: SignedTx, base_fee: int) -> None:
 
 
 def _apply_transaction(
-    state: State, facts: Facts, raw: bytes, gas_left: int, rules: Rules, recover: Recover, form: Form
+    state: State, facts: Facts, raw: bytes, gas_left: int, rules: Rules, recover: Recover, form: Form, checks: Checks
 ) -> Result:
     tx_hash = ZERO_DIGEST
     try:
@@ -317,17 +320,17 @@ def _apply_transaction(
             raise Rejected("tx.block_full", f"the block has {gas_left} gas left; the limit is {signed.tx.gas_limit}")
     except (Malformed, Rejected) as error:
         return Result(2, tx_hash, 0, 0, b"", f"{error.code}: {error.message}", ())
-    return _run(state, facts, signed, rules, recover)
+    return _run(state, facts, signed, rules, recover, checks)
 
 
-def _run(state: State, facts: Facts, signed: SignedTx, rules: Rules, recover: Recover) -> Result:
+def _run(state: State, facts: Facts, signed: SignedTx, rules: Rules, recover: Recover, checks: Checks) -> Result:
     tx, sender = signed.tx, signed.sender
     price = tx.price(facts.base_fee)
     # The nonce and the whole gas limit are taken in a layer of their own: a failed call undoes neither.
     NONCES.put(state, sender, tx.nonce + 1)
     accounts.move(state, sender, TREASURY, tx.gas_limit * price)
     state.keep()
-    call = Call(state, facts, sender, tx.to, tx.value, tx.gas_limit, tx.intrinsic_gas(), recover=recover)
+    call = Call(state, facts, sender, tx.to, tx.value, tx.gas_limit, tx.intrinsic_gas(), recover=recover, checks=checks)
     output, error, status = b"", "", 1
     try:
         output = execute(call, tx.data, rules)

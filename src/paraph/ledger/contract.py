@@ -15,6 +15,7 @@ from paraph.core.errors import Malformed, Rejected
 from paraph.core.ident import Address
 from paraph.core.keys import Recover, recover
 from paraph.ledger.state import State
+from paraph.proofs.quotes.evidence import CHECKS, Checks
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,9 @@ class Log:
 class Call:
     """One call of a contract: who, with how much, in which block, with how much gas.
 
-    Mutable in two places only, both growing: the gas spent and the logs. `recover` finds the signer of a signature; it
-    is here so that signatures checked before the block need no second look.
+    Mutable in two places only, both growing: the gas spent and the logs. `recover` finds the signer of a signature, and
+    `checks` look at what enclaves' platforms signed; they are here so that what was checked before needs no
+    second look.
     """
 
     state: State
@@ -54,6 +56,7 @@ class Call:
     gas_used: int = 0
     logs: list[Log] = field(default_factory=list)
     recover: Recover = recover
+    checks: Checks = CHECKS
 
     def charge(self, gas: int) -> None:
         """Spend gas. Raises `Rejected` (`gas.out`) beyond the limit."""

@@ -47,6 +47,7 @@ from paraph.proofs.header import HEAD_KEY, Head
 from paraph.proofs.light.types import Anchor, Validator, ordered
 from paraph.proofs.policy import Trust
 from paraph.proofs.quotes.evidence import NO_ROOT
+from paraph.proofs.quotes.nitro import CERTIFICATE_BYTES_MAX
 
 FORMAT = "paraph/genesis/1"
 ALLOCATIONS_MAX = 100_000
@@ -175,8 +176,9 @@ class Genesis:
         ]
         if any(reserved(account) for account in paid):
             raise Malformed("genesis.reserved", "what is paid to a native contract's address would be lost")
-        if self.simulated_root and not self.devnet:
-            raise Malformed("genesis.simulated", "only a development network believes simulated enclaves")
+        if self.simulated_root and (not self.devnet or len(self.simulated_root) > CERTIFICATE_BYTES_MAX):
+            reason = "only a development network believes simulated enclaves, by a certificate of a kilobyte at most"
+            raise Malformed("genesis.simulated", reason)
         unknown = sorted(self.parameters.keys() - PARAMETERS.keys())
         if unknown:
             raise Malformed("genesis.parameters", f"unknown parameters: {', '.join(unknown)}")

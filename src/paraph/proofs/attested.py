@@ -10,11 +10,13 @@ from typing import Final
 from paraph.core.errors import Malformed, Unverified
 from paraph.core.ident import to_hex
 from paraph.core.keys import checksummed
+from paraph.core.limits import ENCLAVE_SLACK_S
 from paraph.core.smt import proves
 from paraph.proofs.attestation import Attestation, attestation_from_json, prove
 from paraph.proofs.bundle import Bundle, Chain
 from paraph.proofs.policy import Trust
 from paraph.proofs.quotes.claims import Claims, TrustClass
+from paraph.proofs.quotes.evidence import Checks
 from paraph.proofs.quotes.policy import Policy
 from paraph.proofs.receipt import Receipt
 from paraph.proofs.records import Enclave, Release, enclave_key, release_key
@@ -62,7 +64,7 @@ def registered(chain: Chain, receipt: Receipt, enclave: Enclave, release: Releas
     """`registry.key` and `registry.release`: what the ledger knows of the enclave and of its code."""
     root, height = chain.seal.state_root, chain.seal.height
     ends = [time_s for time_s in (enclave.expires_s, enclave.closed_s, release.revoked_s) if time_s]
-    in_time = receipt.started_ms <= min(ends) * 1000 if ends else False
+    in_time = receipt.started_ms <= (min(ends) + ENCLAVE_SLACK_S) * 1000 if ends else False
     yield claim(
         "registry.key",
         proves(root, enclave_key(receipt.signer), chain.key.value, chain.key.proof)
@@ -86,13 +88,13 @@ def registered(chain: Chain, receipt: Receipt, enclave: Enclave, release: Releas
     )
 
 
-def evidence(bundle: Bundle, trust: Trust, least: TrustClass) -> Iterator[Claim]:
+def evidence(bundle: Bundle, trust: Trust, least: TrustClass, checks: Checks) -> Iterator[Claim]:
     """`evidence.layer` and `evidence.trust`: what the platform signed, and how much its word is worth."""
     receipt = bundle.answer.receipt.receipt
     try:
         enclave, release = records_of(bundle.chain)
         shown = attestation_from_json(bundle.answer.evidence)
-        claims = _proved(shown, receipt, enclave, release, trust)
+        claims = _proved(shown, receipt, enclave, release, trust, checks)
     except (Malformed, Unverified) as error:
         reason = f"the enclave's attestation does not hold: {error.message} [{error.code}]"
         yield Claim("evidence.layer", Outcome.FAIL, reason)
@@ -110,14 +112,16 @@ def evidence(bundle: Bundle, trust: Trust, least: TrustClass) -> Iterator[Claim]
     )
 
 
-def _proved(shown: Attestation, receipt: Receipt, enclave: Enclave, release: Release, trust: Trust) -> Claims:
+def _proved(
+    shown: Attestation, receipt: Receipt, enclave: Enclave, release: Release, trust: Trust, checks: Checks
+) -> Claims:
     keys = shown.keyset
     if (keys.chain_id, keys.node, keys.receipt_key) != (trust.chain_id, receipt.node, receipt.signer):
         raise Malformed("binding.keyset", "the keys are for another network, another node, or another signer")
     if (shown.release, keys.encode()) != (enclave.release, enclave.keyset):
         raise Malformed("binding.keyset", "the keys or the release are not those that the ledger registered")
     expected = Policy((release.measurements,), TrustClass.SIMULATED)
-    claims = prove(shown, expected, trust.simulated_root, enclave.time_s)
+    claims = prove(shown, expected, trust.simulated_root, enclave.time_s, checks)
     if (claims.platform, int(claims.trust), claims.module) != (enclave.platform, enclave.trust, enclave.module):
         raise Malformed("binding.record", "the ledger's record of the enclave says something else than its evidence")
     return claims
@@ -144,6 +148,10 @@ UNALTERED: Final = "no: it is, byte for byte, what was signed"
 def not_checked(bundle: Bundle) -> Iterator[str]:
     """What is left to trust."""
     enclave, release = records_of(bundle.chain)
+    if bundle.chain.settled is None:
+        yield "when it was: height and time of an answer that is not settled are its signer's own word"
+    if enclave.trust == TrustClass.HARDWARE_DEGRADED:
+        yield "that known faults of the platform's version were not used: its maker calls it out of date"
     if enclave.trust == TrustClass.SIMULATED:
         yield "that any hardware stands behind the enclave: it is SIMULATED"
     yield f"that {release.name!r} does what its source says: build {release.source} and compare the measurements"

@@ -35,6 +35,7 @@ from paraph.proofs import attested, records
 from paraph.proofs.bundle import Answer, Bundle, Chain, Proved
 from paraph.proofs.policy import Trust
 from paraph.proofs.quotes.claims import TrustClass
+from paraph.proofs.quotes.evidence import CHECKS, Checks
 from paraph.proofs.receipt import (
     NO_SOURCES,
     NO_STREAM,
@@ -49,26 +50,29 @@ from paraph.proofs.seal import ProducerSeal, Seal, ValidatorSeal, believe
 from paraph.proofs.verdict import Claim, Outcome, Verdict, Verified, claim
 
 
-def verify(bundle: Bundle, trust: Trust, least: TrustClass = TrustClass.HARDWARE) -> Verified[Bundle]:
+def verify(
+    bundle: Bundle, trust: Trust, least: TrustClass = TrustClass.HARDWARE, checks: Checks = CHECKS
+) -> Verified[Bundle]:
     """Check a bundle against what is pinned.
 
     Args:
         bundle: from anybody.
         trust: what is pinned.
         least: what an enclave's word must be worth at least; a simulated one must be asked for.
+        checks: of what an enclave's platform signed; ones that remember save the cost of looking twice.
 
     Raises:
         Unverified: with every claim that failed.
     """
-    verdict = judge(bundle, trust, least)
+    verdict = judge(bundle, trust, least, checks)
     if not verdict.verified:
         raise Unverified(verdict.reasons)
     return Verified(bundle, verdict, least)
 
 
-def judge(bundle: Bundle, trust: Trust, least: TrustClass = TrustClass.HARDWARE) -> Verdict:
+def judge(bundle: Bundle, trust: Trust, least: TrustClass = TrustClass.HARDWARE, checks: Checks = CHECKS) -> Verdict:
     """As `verify`, but returns the verdict whatever it is, for showing it whole."""
-    claims = tuple(_claims(bundle, trust, least))
+    claims = tuple(_claims(bundle, trust, least, checks))
     failed = frozenset(claim.code for claim in claims if claim.outcome is Outcome.FAIL)
     return Verdict(claims, tuple(_questions(bundle, failed)), tuple(_not_checked(bundle, trust)))
 
@@ -193,7 +197,7 @@ def _count(ids: Json, what: str) -> int | None:
 # --- the claims --------------------------------------------------------------------------------------------------
 
 
-def _claims(bundle: Bundle, trust: Trust, least: TrustClass) -> Iterator[Claim]:
+def _claims(bundle: Bundle, trust: Trust, least: TrustClass, checks: Checks) -> Iterator[Claim]:
     signed, answer, receipt = bundle.request, bundle.answer, bundle.answer.receipt.receipt
     request = signed.request
     # 1
@@ -227,7 +231,7 @@ def _claims(bundle: Bundle, trust: Trust, least: TrustClass) -> Iterator[Claim]:
     # 5
     yield _digests(bundle, receipt)
     # 6
-    yield from _evidence(bundle, trust, least)
+    yield from _evidence(bundle, trust, least, checks)
     # 7
     yield _form(bundle, receipt)
     # 9
@@ -257,7 +261,7 @@ def _digests(bundle: Bundle, receipt: Receipt) -> Claim:
     )
 
 
-def _evidence(bundle: Bundle, trust: Trust, least: TrustClass) -> Iterator[Claim]:
+def _evidence(bundle: Bundle, trust: Trust, least: TrustClass, checks: Checks) -> Iterator[Claim]:
     match bundle.answer.receipt.receipt.layer:
         case Layer.SIGNATURE:
             yield claim(
@@ -267,7 +271,7 @@ def _evidence(bundle: Bundle, trust: Trust, least: TrustClass) -> Iterator[Claim
                 "the evidence is not of the layer that the receipt names",
             )
         case Layer.TEE:
-            yield from attested.evidence(bundle, trust, least)
+            yield from attested.evidence(bundle, trust, least, checks)
         case Layer.ZK:
             yield Claim("evidence.layer", Outcome.FAIL, "this version cannot check evidence of the layer zk")
         case unknown:

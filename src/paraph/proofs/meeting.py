@@ -26,6 +26,8 @@ from paraph.proofs.verdict import Claim, Outcome, Verdict, claim
 FORMAT: Final = "paraph/meeting/1"
 AGE_MS_MAX: Final = 60_000
 """Of a live document: it is made for a nonce that was just drawn."""
+STATE_AGE_S_MAX: Final = 600
+"""How old the ledger's newest block may be: an old state is a true one, of an enclave that was closed since."""
 TIME_MS_MAX: Final = 2**53 - 1
 
 
@@ -116,6 +118,13 @@ def _claims(meeting: Meeting, trust: Trust, least: TrustClass) -> Iterator[Claim
         yield Claim("chain.seal", Outcome.PASS, believe(meeting.seal, trust))
     except Unverified as error:
         yield Claim("chain.seal", Outcome.FAIL, f"the state shown is not believable: {error.message}")
+    apart_s = abs(meeting.at_ms // 1000 - meeting.seal.time_s)
+    yield claim(
+        "chain.fresh",
+        apart_s <= STATE_AGE_S_MAX,
+        f"that state was {apart_s} s old",
+        f"that state was {apart_s} s apart from the meeting; at most {STATE_AGE_S_MAX} are taken",
+    )
     try:
         enclave, release = Enclave.decode(meeting.enclave.value), Release.decode(meeting.release.value)
     except Malformed as error:

@@ -32,6 +32,11 @@ class ProducerSeal:
         return self.signed.header.height
 
     @property
+    def time_s(self) -> int:
+        """The time of the block that seals it, Unix seconds."""
+        return self.signed.header.time_s
+
+    @property
     def state_root(self) -> Digest:
         """The root of that state."""
         return self.signed.header.state_root
@@ -51,6 +56,11 @@ class ValidatorSeal:
     def height(self) -> int:
         """The block after which the state is."""
         return self.blocks[-1].header.height - 1
+
+    @property
+    def time_s(self) -> int:
+        """The time of the block that seals it, Unix seconds."""
+        return self.blocks[-1].header.time.seconds
 
     @property
     def state_root(self) -> Digest:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from paraph.adapters.signatures import remembering
 from paraph.adapters.tensors import from_array
 from paraph.core.amount import Wei
 from paraph.core.encode import Json, JsonObject
@@ -43,7 +44,7 @@ class Orders:
 
     trust: Trust
     account: Address
-    memory: Memory = field(default_factory=Memory)
+    memory: Memory = field(default_factory=lambda: Memory(checks=remembering()))
 
     def chat(self, model: str, messages: Messages, options: TextOptions, *, stream: bool = False) -> Bought:
         """A chat answer. A plain text is one message of the user."""
@@ -85,7 +86,8 @@ class Orders:
     def meet(self, node: Address, min_trust: str) -> Flow[Met]:
         """The enclave of a node, met now."""
         found = yield from registry.node(self.trust, node)
-        return (yield from meet(self.trust, node, found.endpoint, trust_class(min_trust), Memory()))
+        nobody = Memory(checks=self.memory.checks)
+        return (yield from meet(self.trust, node, found.endpoint, trust_class(min_trust), nobody))
 
     def settled(self, verified: Verified[Bundle], patience_s: float) -> Bought:
         """The bundle with the proof of its settlement, verified as strictly as it was bought."""

@@ -1,5 +1,6 @@
 """Buying: what a client does with good answers, failing nodes, and servers that lie."""
 
+import functools
 import pickle
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,6 +10,7 @@ import pytest
 from tests.sim.market import (
     TENSOR_ID,
     TEXT_ID,
+    Drawn,
     Hands,
     Market,
     Tape,
@@ -20,17 +22,34 @@ from tests.sim.market import (
     price_of,
     rows_body,
 )
-from tests.support_ledger.world import ALICE, BOB, CHAIN_ID, HOT, OPERATOR, OWNER, person
+from tests.support_ledger.world import ALICE, BOB, CHAIN_ID, GOVERNOR, HOT, OPERATOR, OWNER, person
+from tests.unit.flows.test_attest import House, Wire, place_of, village
 
 from paraph.core.amount import Wei
 from paraph.core.encode import Json, JsonObject, canonical, decode
 from paraph.core.errors import Malformed, ParaphError, Rejected, Unavailable, Unverified
-from paraph.core.ident import ModelId, to_hex
+from paraph.core.ident import Digest, ModelId, to_hex
 from paraph.core.limits import JSON_BYTES_MAX
-from paraph.flows.buy import Order, Unanswered, ask_again, await_settled, buy, gathered, price_cap, prove_settled
-from paraph.flows.effect import Effect, Hear, Listen, Post, Rpc, Show, Wait
-from paraph.flows.registry import offer
+from paraph.flows.buy import (
+    ANSWER_PATH,
+    Order,
+    Unanswered,
+    ask_again,
+    await_settled,
+    buy,
+    gathered,
+    price_cap,
+    prove_settled,
+)
+from paraph.flows.effect import Effect, Hear, Listen, Post, Rpc, Show, Sign, Wait
+from paraph.flows.meet import PATH, Memory
+from paraph.flows.registry import offer, serving
+from paraph.inference_node.enclave import Standing
+from paraph.proofs.attestation import Attestation, attestation_from_json
 from paraph.proofs.bundle import Bundle, answer_from_json
+from paraph.proofs.quotes.claims import TrustClass
+from paraph.proofs.quotes.ecdsa import p384_sha384
+from paraph.proofs.quotes.evidence import Checks
 from paraph.proofs.receipt import stream_next, stream_start
 from paraph.proofs.request import Layer, request_from_json
 from paraph.proofs.verdict import Verified
@@ -640,3 +659,401 @@ def test_request_was_signed_by_the_payer() -> None:
     sent = next(effect for effect, _ in hands.told if isinstance(effect, Post))
 
     assert request_from_json(sent.body["request"]).signed_by_payer()
+
+
+# --- the layer tee -----------------------------------------------------------------------------------------------
+
+
+NEIGHBOUR, NEIGHBOUR_HOT = person("neighbour"), person("neighbour's hot key")
+RELAY = "https://relay.test"
+
+
+def enclaved(body: JsonObject | None = None, **more: Any) -> Order:
+    """Alice's order for an answer by an enclave, which may be simulated."""
+    return order(chat_body() if body is None else body, **{"layer": Layer.TEE, "least": TrustClass.SIMULATED, **more})
+
+
+def neighbours() -> tuple[House, House]:
+    """Two nodes in enclaves on one ledger; the neighbour is asked first."""
+    first, second = village((OPERATOR, HOT), (NEIGHBOUR, NEIGHBOUR_HOT))
+    found = Hands(first.market).run(serving(first.ledger.trust, TEXT_ID, Layer.TEE, None))
+    return (first, second) if found[0][0] == NEIGHBOUR.address else (second, first)
+
+
+def at(house: House) -> str:
+    """Where a house is asked for an answer."""
+    return f"{place_of(house.market.operator)}{ANSWER_PATH}"
+
+
+@pytest.mark.parametrize("body", [chat_body(), rows_body(2)], ids=["text", "rows"])
+@pytest.mark.parametrize("how", [{}, {"sealed": True}, {"relay": RELAY}], ids=["straight", "sealed", "by a relay"])
+def test_an_enclave_answers(body: JsonObject, how: dict[str, Any]) -> None:
+    """What an attested key signed verifies and is settled; it was met before anything was signed or said."""
+    (house,) = village((OPERATOR, HOT))
+    wire = Wire(house)
+
+    found = wire.run(buy(house.ledger.trust, enclaved(body, **how)))
+    settled(house.market)
+    after = wire.run(prove_settled(house.ledger.trust, found.thing, TrustClass.SIMULATED))
+
+    kinds = [type(effect) for effect, _ in wire.told]
+    posts = [effect for effect, _ in wire.told if isinstance(effect, Post)]
+    assert found.thing.answer.receipt.receipt.signer == house.attested.standing.keyset.receipt_key
+    assert found.verdict.verified
+    assert after is not None
+    assert after.thing.chain.settled is not None
+    assert kinds.index(Post) < kinds.index(Sign)
+    assert (wire.meetings, wire.prompts) == ([place_of(OPERATOR) + PATH], [at(house)])
+    assert {post.tls_key for post in posts} == {None if "relay" in how else house.attested.standing.keyset.tls_key}
+    assert [post.sealing is not None for post in posts] == ([True] * 2 if "relay" in how else [False, bool(how)])
+
+
+def test_a_streamed_answer_of_an_enclave() -> None:
+    """A stream goes to the holder of the attested TLS key alone, and its pieces are the answer."""
+    (house,) = village((OPERATOR, HOT))
+    wire = Wire(house)
+
+    found = wire.run(buy(house.ledger.trust, enclaved(stream=True)))
+
+    listened = [effect for effect, _ in wire.told if isinstance(effect, Listen)]
+    assert [effect.tls_key for effect in listened] == [house.attested.standing.keyset.tls_key]
+    assert "".join(str(chunk["text"]) for chunk in wire.shown) == found.thing.answer.response["text"]
+
+
+@pytest.mark.parametrize("how", [{"sealed": True}, {"relay": RELAY}], ids=str)
+def test_only_enclaves_are_sealed_to(how: dict[str, Any]) -> None:
+    """Who wants privacy with another layer is refused: it is never quietly left out."""
+    market = Market()
+    hands = Hands(market)
+
+    with pytest.raises(Rejected) as caught:
+        hands.run(buy(market.ledger.trust, order(chat_body(), **how)))
+
+    assert caught.value.code == "request.private"
+    assert not any(isinstance(effect, Post | Listen | Sign) for effect, _ in hands.told)
+
+
+def lie_about(change: Callable[[dict[str, Any]], Any], at_first: str = "") -> Callable[[Effect[Any], Any], Any]:
+    """Bends what is shown at meetings, at the address that begins so."""
+
+    def bend(effect: Effect[Any], reply: Any) -> Any:
+        if isinstance(effect, Post) and set(effect.body) == {"nonce"} and effect.url.startswith(at_first):
+            reply = decode(canonical(reply))
+            change(reply["attestation"])
+        return reply
+
+    return bend
+
+
+def _two_days_later(house: House) -> None:
+    house.ledger.clock.advance(2 * 86_400_000)
+    house.ledger.engine.produce()
+
+
+FAILINGS: dict[str, tuple[Callable[[House], Any], str]] = {
+    "hardware is wanted": (lambda house: {"least": TrustClass.HARDWARE}, "meet.trust"),
+    "another nonce": (lambda house: lie_about(lambda shown: shown.update(nonce="0x" + "11" * 32)), "meet.nonce"),
+    "another release": (lambda house: lie_about(lambda shown: shown.update(release="0x" + "11" * 32)), "meet.keyset"),
+    "evidence of nothing": (lambda house: lie_about(lambda shown: shown.update(evidence="0x")), "rlp.form"),
+    "code revoked": (
+        lambda house: house.ledger.call(GOVERNOR, "Measurements", "revoke", house.attested.standing.release),
+        "meet.closed",
+    ),
+    "keys ended": (_two_days_later, "meet.expired"),
+    "a ledger that stands still": (lambda house: house.ledger.clock.advance(601_000), "meet.stale"),
+    "another TLS key": (
+        lambda house: setattr(house.attested, "_standing", _with_other_key(house)),
+        "tls.key",
+    ),
+}
+
+
+def _with_other_key(house: House) -> Standing:
+    """What stands there is another server than the one that was registered."""
+    standing = house.attested.standing
+    return replace(standing, keyset=replace(standing.keyset, tls_key=Digest(b"m" * 32)))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("what", FAILINGS)
+def test_no_answer_without_a_meeting(what: str, stream: bool) -> None:
+    """Whatever fails when an enclave is met: no prompt leaves, nothing is signed, no lesser layer takes its place."""
+    (house,) = village((OPERATOR, HOT))
+    broken, code = FAILINGS[what]
+    wire = Wire(house)
+    found = broken(house)
+    how = found if isinstance(found, dict) else {}
+    memory = Memory()
+
+    flow = buy(house.ledger.trust, enclaved(stream=stream, **how), memory)
+
+    with pytest.raises(ParaphError) as caught:
+        play(flow, Bent(wire, found) if callable(found) else wire)
+
+    assert caught.value.code == code
+    assert (wire.prompts, wire.signed, memory.met, wire.shown) == ([], 0, {}, [])
+    assert house.market.promised == 0
+
+
+def test_another_enclave_may_be_met_instead() -> None:
+    """An enclave that fails its meeting hears nothing; one that passes answers; the first is not counted as asked."""
+    liar, honest = neighbours()
+    wire = Wire(liar, honest)
+    lie = lie_about(lambda shown: shown.update(nonce="0x" + "11" * 32), place_of(liar.market.operator))
+
+    found = play(buy(liar.ledger.trust, enclaved()), Bent(wire, lie))
+
+    assert found.thing.request.request.node == honest.market.operator.address
+    assert wire.prompts == [at(honest)]
+    assert wire.signed == 1
+
+
+def test_the_first_failing_is_told() -> None:
+    """Where no enclave passes, the caller hears why the first did not."""
+    first, second = neighbours()
+    wire = Wire(first, second)
+    first.ledger.call(first.market.operator, "Nodes", "update", "http://plain.test", 3, (TEXT_ID,))
+
+    with pytest.raises(Unverified) as caught:
+        play(
+            buy(first.ledger.trust, enclaved()),
+            Bent(wire, lie_about(lambda shown: shown.update(nonce="0x" + "11" * 32))),
+        )
+
+    assert caught.value.code in {"meet.plain", "meet.nonce"}
+    assert (wire.prompts, wire.signed) == ([], 0)
+
+
+def test_who_was_met_is_asked_again_without_meeting() -> None:
+    """For some minutes one meeting is enough; another client's memory is its own."""
+    (house,) = village((OPERATOR, HOT))
+    memory = Memory()
+    wires = []
+    for seed in (b"1", b"2"):
+        wire = Wire(house, draw=Drawn(seed))
+        wire.run(buy(house.ledger.trust, enclaved(chat_body(seed.decode())), memory))
+        wires.append(wire)
+    fresh = Wire(house, draw=Drawn(b"3"))
+    fresh.run(buy(house.ledger.trust, enclaved(chat_body("3"))))
+
+    assert [len(wire.meetings) for wire in (*wires, fresh)] == [1, 0, 1]
+
+
+def test_a_failed_request_is_forgotten() -> None:
+    """After a failure an enclave must be met again, whatever it was that failed."""
+    (house,) = village((OPERATOR, HOT))
+    memory = Memory()
+    wire = Wire(house)
+    with pytest.raises(Unanswered):
+        play(buy(house.ledger.trust, enclaved(), memory), Bent(wire, _lose_answers))
+
+    assert len(wire.meetings) == 1
+    assert memory.met == {}
+
+
+def _lose_answers(effect: Effect[Any], reply: Any) -> Any:
+    if isinstance(effect, Post | Listen) and "request" in effect.body:
+        raise Unavailable("http.unreachable", "the reply is lost")
+    return reply
+
+
+@pytest.mark.parametrize("code", ["tls.key", "seal.key"])
+def test_other_keys_than_remembered_are_met_anew(code: str) -> None:
+    """An enclave that restarted has other keys: nothing was heard by anybody, so it is met anew, once, and asked."""
+    (house,) = village((OPERATOR, HOT))
+    memory = Memory()
+    Wire(house).run(buy(house.ledger.trust, enclaved(), memory))
+    wire = Wire(house, draw=Drawn(b"again"))
+    kind = Unverified(((code, "other keys"),)) if code == "tls.key" else Rejected(code, "other keys")
+    left = [kind]
+
+    def bend(effect: Effect[Any], reply: Any) -> Any:
+        if isinstance(effect, Post) and "request" in effect.body and left:
+            raise left.pop()
+        return reply
+
+    found = play(buy(house.ledger.trust, enclaved(chat_body("again")), memory), Bent(wire, bend))
+
+    assert found.verdict.verified
+    assert len(wire.meetings) == 1
+
+
+def test_other_keys_than_just_met_are_refused() -> None:
+    """One that has other keys than it had a moment ago, when it was met, is not met again and again."""
+    (house,) = village((OPERATOR, HOT))
+    wire = Wire(house)
+
+    def bend(effect: Effect[Any], reply: Any) -> Any:
+        if isinstance(effect, Post) and "request" in effect.body:
+            raise Unverified((("tls.key", "other keys"),))
+        return reply
+
+    with pytest.raises(Unverified) as caught:
+        play(buy(house.ledger.trust, enclaved()), Bent(wire, bend))
+
+    assert caught.value.code == "tls.key"
+    assert len(wire.meetings) == 1
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_answered_by_another_enclave(stream: bool) -> None:
+    """An answer that another enclave of the same node signed is refused: it is not the one that was met."""
+    (house,) = village((OPERATOR, HOT))
+    wire = Wire(house)
+    shown = with_evidence(
+        lambda evidence: replace(evidence, keyset=replace(evidence.keyset, tls_key=Digest(b"o" * 32)))
+    )
+
+    with pytest.raises(Unverified) as caught:
+        play(buy(house.ledger.trust, enclaved(stream=stream)), Bent(wire, shown))
+
+    assert caught.value.code == "meet.signer"
+
+
+def with_evidence(change: Callable[[Attestation], Attestation]) -> Callable[[Effect[Any], Any], Any]:
+    """Bends the attestation that stands beside an answer."""
+
+    def bend(effect: Effect[Any], reply: Any) -> Any:
+        answer = reply.get("answer", reply) if isinstance(effect, Post | Hear) and isinstance(reply, dict) else {}
+        if "evidence" in answer:
+            changed = change(attestation_from_json(answer["evidence"])).as_json()
+            answer = answer | {"evidence": changed}
+            return {"answer": answer} if "answer" in reply else answer
+        return reply
+
+    return bend
+
+
+@pytest.mark.parametrize("signer", [HOT, person("nobody")], ids=["the hot key", "nobody"])
+def test_only_the_attested_key_signs(signer: Any) -> None:
+    """A receipt of the layer tee that the node's hot key signed, or nobody the ledger knows, is refused."""
+    (house,) = village((OPERATOR, HOT))
+    sign = resigned(house.market, signer)
+
+    def bend(effect: Effect[Any], reply: Any) -> Any:
+        return sign(effect, reply) if isinstance(effect, Post) and "request" in effect.body else reply
+
+    with pytest.raises(Unverified) as caught:
+        play(buy(house.ledger.trust, enclaved()), Bent(Wire(house), bend))
+
+    assert "registry.key" in [code for code, _ in caught.value.reasons]
+
+
+def test_a_server_hides_the_enclave() -> None:
+    """A receipt whose release the ledger does not show is not verified."""
+    (house,) = village((OPERATOR, HOT))
+    other = with_evidence(lambda evidence: replace(evidence, release=Digest(b"r" * 32)))
+
+    with pytest.raises(Unverified) as caught:
+        play(buy(house.ledger.trust, enclaved()), Bent(Wire(house), other))
+
+    assert caught.value.code == "registry.release"
+
+
+def test_a_lost_answer_of_an_enclave_goes_to_it_alone() -> None:
+    """Asking again goes by the same TLS key, and comes back as the answer of the enclave that was met."""
+    (house,) = village((OPERATOR, HOT))
+    with pytest.raises(Unanswered) as caught:
+        play(buy(house.ledger.trust, enclaved(sealed=True)), Bent(Wire(house), _lose_answers))
+    wire = Wire(house)
+
+    found = wire.run(ask_again(house.ledger.trust, pickle.loads(pickle.dumps(caught.value)).asked))
+
+    posts = [effect for effect, _ in wire.told if isinstance(effect, Post)]
+    assert [post.tls_key for post in posts] == [house.attested.standing.keyset.tls_key]
+    assert all(post.sealing is not None for post in posts)
+    assert found.verdict.verified
+
+
+def anew(house: House) -> None:
+    """The node's process ends and starts again, in a new enclave with new keys."""
+    house.market.restart()
+    house.attested = house.born()
+    house.register()
+
+
+def test_an_enclave_that_began_anew_returns_the_answer() -> None:
+    """What one enclave answered before it ended is returned by the next, which is met first; nothing is paid twice."""
+    (house,) = village((OPERATOR, HOT))
+    with pytest.raises(Unanswered) as caught:
+        play(buy(house.ledger.trust, enclaved()), Bent(Wire(house), _lose_answers))
+    before = house.attested.standing.keyset
+    anew(house)
+    wire = Wire(house)
+
+    found = wire.run(ask_again(house.ledger.trust, caught.value.asked))
+
+    posts = [effect.tls_key for effect, _ in wire.told if isinstance(effect, Post)]
+    now = house.attested.standing.keyset.tls_key
+    assert found.thing.answer.receipt.receipt.signer == before.receipt_key
+    assert posts == [before.tls_key, now, now]
+    assert wire.meetings == [place_of(OPERATOR) + PATH]
+    assert wire.signed == 0
+
+
+def test_who_took_the_place_of_an_enclave_is_not_asked() -> None:
+    """Asking again meets whoever is there now: one that fails that hears no request."""
+    (house,) = village((OPERATOR, HOT))
+    with pytest.raises(Unanswered) as caught:
+        play(buy(house.ledger.trust, enclaved()), Bent(Wire(house), _lose_answers))
+    house.attested._standing = _with_other_key(house)
+    wire = Wire(house)
+
+    with pytest.raises(Unverified) as refused:
+        wire.run(ask_again(house.ledger.trust, caught.value.asked))
+
+    heard = [effect for effect, reply in wire.told if isinstance(effect, Post) and not isinstance(reply, ParaphError)]
+    assert refused.value.code == "tls.key"
+    assert heard == []
+
+
+def test_asking_again_hears_other_refusals() -> None:
+    """What is refused for another reason is refused when it is asked again, and nobody is met for it."""
+    (house,) = village((OPERATOR, HOT))
+    with pytest.raises(Unanswered) as caught:
+        play(buy(house.ledger.trust, enclaved()), Bent(Wire(house), _lose_answers))
+    wire = Wire(house)
+
+    def bend(effect: Effect[Any], reply: Any) -> Any:
+        if isinstance(effect, Post):
+            raise Rejected("node.whim", "no")
+        return reply
+
+    with pytest.raises(Rejected) as refused:
+        play(ask_again(house.ledger.trust, caught.value.asked), Bent(wire, bend))
+
+    assert refused.value.code == "node.whim"
+    assert wire.meetings == []
+
+
+def test_a_receipt_of_a_simulated_enclave_is_not_hardware() -> None:
+    """Who demands hardware does not get a settled answer verified as it, either."""
+    (house,) = village((OPERATOR, HOT))
+    wire = Wire(house)
+    found = wire.run(buy(house.ledger.trust, enclaved()))
+    settled(house.market)
+
+    with pytest.raises(Unverified) as caught:
+        wire.run(prove_settled(house.ledger.trust, found.thing))
+
+    assert [code for code, _ in caught.value.reasons] == ["evidence.trust"]
+
+
+def test_a_memory_looks_at_evidence_once() -> None:
+    """What a client's memory checked when it met the enclave, and of the first answer, is not looked at again."""
+    (house,) = village((OPERATOR, HOT))
+    asked: list[bytes] = []
+
+    @functools.cache
+    def looks(key: bytes, message: bytes, signature: bytes) -> bool:
+        asked.append(message)
+        return p384_sha384(key, message, signature)
+
+    memory, counts = Memory(checks=Checks(looks)), []
+    for seed in (b"1", b"2"):
+        wire = Wire(house, draw=Drawn(seed))
+        wire.run(buy(house.ledger.trust, enclaved(chat_body(seed.decode())), memory))
+        counts.append(len(asked))
+
+    # Four of the chain, and two documents: the live one, and the one that was registered.
+    assert counts == [6, 6]

@@ -6,16 +6,31 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.support_ledger.world import ALICE, BOB, START_S
-from tests.unit.full_node.world import PRODUCER, Desk, genesis, rebuilt, transfer
+from tests.support.nitro import NOW_S
+from tests.support_ledger.enclaves import RELEASE, ROOT, Shown
+from tests.support_ledger.world import (
+    ALICE,
+    BOB,
+    BOND,
+    OPERATOR,
+    OWNER,
+    START_S,
+    World,
+    model_arguments,
+    node_arguments,
+)
+from tests.unit.full_node.world import PRODUCER, Desk, calling, genesis, rebuilt, transfer
 
 from paraph.adapters.fakes.store import MemoryStore
+from paraph.adapters.signatures import Remembering
 from paraph.core.errors import BrokenTruth, Malformed, Rejected, Unavailable
 from paraph.core.ident import ZERO_DIGEST
 from paraph.core.merkle import root as merkle_root
 from paraph.core.smt import proves
 from paraph.full_node.chain import RECENT_MAX, Chain, Decided
 from paraph.full_node.tables import META, STATE, TABLES, TREE
+from paraph.proofs.quotes.ecdsa import p384_sha384
+from paraph.proofs.quotes.evidence import Checks
 
 
 class Watched(MemoryStore):
@@ -423,3 +438,36 @@ def test_what_was_forgotten_stays_so() -> None:
     with pytest.raises(Rejected) as caught:
         reopened.read_at(1)
     assert caught.value.code == "chain.state"
+
+
+def test_evidence_is_checked_as_the_chain_was_told() -> None:
+    """Every block asks the chain's `checks`: what they remember from its preview is not looked at again."""
+    asked: list[bytes] = []
+
+    def looks(key: bytes, message: bytes, signature: bytes) -> bool:
+        asked.append(message)
+        return p384_sha384(key, message, signature)
+
+    founded = genesis(releases=(RELEASE,), simulated_root=ROOT)
+    chain = Chain(MemoryStore(), founded, checks=Checks(Remembering(looks)))
+    chain.finalize(
+        Decided(
+            NOW_S - 1,
+            PRODUCER.address,
+            (
+                calling(0, "Models", "register", *model_arguments(), sender=OWNER),
+                calling(0, "Nodes", "register", *node_arguments(), sender=OPERATOR, value=BOND),
+            ),
+        )
+    )
+    chain.commit()
+    chain.finalize(Decided(NOW_S - 1, PRODUCER.address, ()))
+    chain.commit()
+    shown = Shown(World(chain.dump(), height=chain.height))
+    attest = calling(1, "Nodes", "attest", *shown.arguments(), sender=OPERATOR)
+
+    other = chain.preview(Decided(NOW_S + 1, PRODUCER.address, (attest,)))
+    mine = chain.finalize(Decided(NOW_S, PRODUCER.address, (attest,)))
+
+    assert [found.error for found in (*other.results, *mine.applied.results)] == ["", ""]
+    assert len(asked) == 5

@@ -81,7 +81,11 @@ LIES: Final[dict[str, tuple[Callable[[], Case], list[str]]]] = {
     "stale": (lambda: met(shown=live(timestamp=AT_MS - 61_000)), ["evidence.layer"]),
     "another nonce": (lambda: met(shown=replace(live(), nonce=Digest(b"n" * 32))), ["evidence.layer"]),
     "debugged": (lambda: met(shown=live(pcrs={**PCRS, 0: bytes(48)})), ["evidence.layer"]),
-    "another time": (lambda: met(at_ms=AT_MS + 4 * 3_600_000), ["evidence.layer"]),
+    "another time": (lambda: met(at_ms=AT_MS + 4 * 3_600_000), ["chain.fresh", "evidence.layer"]),
+    "an old state": (
+        lambda: met(at_ms=AT_MS + 700_000, shown=live(timestamp=AT_MS + 700_000)),
+        ["chain.fresh"],
+    ),
 }
 
 

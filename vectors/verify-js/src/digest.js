@@ -1,5 +1,5 @@
 // The hash functions, and digests under a domain tag (docs/spec/encoding.md).
-import { sha256 as sha2 } from '@noble/hashes/sha2.js';
+import { sha256 as sha2, sha512 as sha2Long } from '@noble/hashes/sha2.js';
 import { keccak_256 } from '@noble/hashes/sha3.js';
 import { concat, utf8 } from './bytes.js';
 
@@ -14,4 +14,13 @@ export function keccak256(...parts) {
 export function tagged(tag, ...parts) {
   const prefix = sha256(utf8(tag));
   return sha256(prefix, prefix, ...parts);
+}
+
+export function sha512(...parts) {
+  return sha2Long(concat(...parts));
+}
+
+export function tagged64(tag, ...parts) {
+  const prefix = sha512(utf8(tag));
+  return sha512(prefix, prefix, ...parts);
 }

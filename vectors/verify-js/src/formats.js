@@ -9,6 +9,7 @@ import { encode, fromUint } from './rlp.js';
 
 const UINT256_MAX = 2n ** 256n - 1n;
 const RECORD_BYTES_MAX = 16 * 1024;
+const CERTIFICATE_BYTES_MAX = 1024;
 
 // Readers of one member each: a value and its name go in.
 const digest = (value, what) => fromHex(value, 32, what);
@@ -144,12 +145,16 @@ const PROFILE = {
 
 export function readTrust(bytes) {
   const names = ['format', 'network', 'chain_id', 'genesis', 'producers', 'devnet', 'anchor', 'trusting_period_s'];
-  const found = take(decodeExact(bytes), 'trust file', names);
-  const [format, network, chainId, genesis, producers, devnet, anchor, period] = found;
+  const found = take(decodeExact(bytes), 'trust file', [...names, 'simulated_root']);
+  const [format, network, chainId, genesis, producers, devnet, anchor, period, simulated] = found;
   if (format !== 'paraph/trust/1') throw new Malformed('trust.format', 'not a trust file');
   const listed = asList(producers, 'producers', 16);
   if ((listed.length === 0) === (anchor === null) || typeof devnet !== 'boolean') {
     throw new Malformed('trust.producers', 'producers or validators, one of the two, and devnet true or false');
+  }
+  const root = fromHex(simulated, null, 'simulated_root');
+  if (root.length > 0 && (!devnet || root.length > CERTIFICATE_BYTES_MAX)) {
+    throw new Malformed('trust.simulated', 'only development networks believe simulated enclaves, by a certificate');
   }
   return {
     network: asText(network, 'network', 128),
@@ -159,6 +164,7 @@ export function readTrust(bytes) {
     devnet,
     anchor: anchor === null ? null : readAnchor(anchor),
     trusting_period_s: asInteger(period, 'trusting_period_s'),
+    simulated_root: root,
   };
 }
 
@@ -242,10 +248,12 @@ export function readSeal(value) {
 }
 
 function readChain(value) {
-  const [seal, key, model, price, settled] = take(value, 'chain', ['seal', 'key', 'model', 'price', 'settled']);
+  const names = ['seal', 'key', 'release', 'model', 'price', 'settled'];
+  const [seal, key, release, model, price, settled] = take(value, 'chain', names);
   return {
     seal: readSeal(seal),
     key: readProved(key, 'chain.key'),
+    release: release === null ? null : readProved(release, 'chain.release'),
     model: readProved(model, 'chain.model'),
     price: readProved(price, 'chain.price'),
     settled: settled === null ? null : readSettled(settled),

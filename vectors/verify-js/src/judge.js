@@ -1,19 +1,21 @@
 // The numbered check of docs/spec/verdict.md: from a bundle and a trust file to claims.
+import { answeredBy, attested } from './attested.js';
 import { equal, toHex } from './bytes.js';
+import { claim } from './claims.js';
 import { sha256, tagged } from './digest.js';
-import { Malformed } from './errors.js';
+import { Malformed, Unverified } from './errors.js';
 import { checkForm, units } from './form.js';
 import { headerHash, receiptHash, receiptSigningDigest, requestHash, requestSigningDigest } from './formats.js';
 import { canonical } from './json.js';
 import { signedBy } from './keys.js';
-import { Unverified, verifyChain } from './light.js';
-import { batchKey, modelKey, nodeKeyKey, priceKey, readRecord } from './records.js';
+import { verifyChain } from './light.js';
+import { batchKey, modelKey, nodeKeyKey, priceKey, readRecord, validAt } from './records.js';
 import { proves, rootFromInclusion } from './trees.js';
 
 const NO_SOURCES = new Uint8Array(32);
-const claim = (code, holds) => ({ code, outcome: holds ? 'PASS' : 'FAIL' });
 
-export function judge(bundle, trust) {
+// `least` is what an enclave's word must be worth at least.
+export function judge(bundle, trust, least = 'hardware') {
   const { request, receipt, chain } = bundle;
   const asked = signedBy(request.payer, requestSigningDigest(request), request.signature);
   const signed = signedBy(receipt.signer, receiptSigningDigest(receipt, trust.chain_id), receipt.signature);
@@ -24,7 +26,7 @@ export function judge(bundle, trust) {
     claim('receipt.request', answers(receipt, request)), // 3
     claim('receipt.signature', signed), // 4
     claim('receipt.digests', digestsHold(bundle)), // 5
-    claim('evidence.layer', evidenceHolds(bundle)), // 6
+    ...(receipt.layer === 2 ? attested(bundle, trust, least) : [claim('evidence.layer', evidenceHolds(bundle))]), // 6
     claim('response.form', formHolds(bundle)), // 7
     claim('chain.seal', believed(chain.seal, trust)), // 9
     ...registry(bundle), // 10 and 8
@@ -58,8 +60,9 @@ function digestsHold({ body, given, response, profile, evidence, receipt }) {
   );
 }
 
-function evidenceHolds({ receipt, evidence }) {
-  return receipt.layer === 1 && evidence.size === 1 && evidence.get('layer') === 'signature';
+function evidenceHolds({ receipt, evidence, chain }) {
+  const word = evidence.size === 1 && evidence.get('layer') === 'signature';
+  return receipt.layer === 1 && word && chain.release === null;
 }
 
 function formHolds({ body, given, response, receipt }) {
@@ -97,9 +100,9 @@ function believed(seal, trust) {
 
 function registry({ body, response, receipt, chain }) {
   const { seal } = chain;
-  let key, model, price, used;
+  let keys, model, price, used;
   try {
-    key = readRecord('NodeKey', chain.key.value);
+    keys = receipt.layer === 2 ? answeredBy(chain, receipt) : [nodeKeyClaim(chain, receipt)];
     model = readRecord('Model', chain.model.value);
     price = readRecord('Price', chain.price.value);
   } catch (error) {
@@ -107,12 +110,9 @@ function registry({ body, response, receipt, chain }) {
     throw error;
   }
   const proven = (place, proved) => proves(seal.stateRoot, place, proved.value, proved.proof);
-  const height = BigInt(receipt.height);
-  const valid = key.height_first <= height && (key.height_last === 0n || height <= key.height_last);
-  const keyHolds = equal(key.node, receipt.node) && valid && receipt.height <= seal.height;
   const offered = ((model.layers >> BigInt(receipt.layer - 1)) & 1n) === 1n;
   const claims = [
-    claim('registry.key', proven(nodeKeyKey(receipt.signer), chain.key) && keyHolds),
+    ...keys,
     claim('registry.model', proven(modelKey(receipt.model_id), chain.model) && offered),
   ];
   try {
@@ -125,6 +125,12 @@ function registry({ body, response, receipt, chain }) {
   const sameUnits = used[0] === BigInt(receipt.input_units) && used[1] === BigInt(receipt.output_units);
   const schedule = priceKey(receipt.model_id, receipt.price_version);
   return [...claims, claim('registry.price', proven(schedule, chain.price) && due === receipt.price && sameUnits)];
+}
+
+function nodeKeyClaim({ seal, key: { value, proof } }, receipt) {
+  const key = readRecord('NodeKey', value);
+  const holds = equal(key.node, receipt.node) && validAt(key, receipt.height) && receipt.height <= seal.height;
+  return claim('registry.key', proves(seal.stateRoot, nodeKeyKey(receipt.signer), value, proof) && holds);
 }
 
 function settlement({ settled, seal }, receipt) {

@@ -2,7 +2,7 @@
 import { EMPTY, concat, equal, fromHex, toHex, utf8 } from './bytes.js';
 import { sha256 } from './digest.js';
 import { verify } from './ed25519.js';
-import { Malformed } from './errors.js';
+import { Malformed, Unverified } from './errors.js';
 import { asDecimal, asInteger, asList, asText, take } from './json.js';
 import { root } from './trees.js';
 
@@ -11,15 +11,6 @@ const BLOCKS_MAX = 64;
 const POWER_MAX = (2n ** 63n - 1n) / 8n;
 const COMMIT = 2;
 const NIL = 3;
-
-// A step that does not hold, by its code.
-export class Unverified extends Error {
-  constructor(code) {
-    super(code);
-    this.name = 'Unverified';
-    this.code = code;
-  }
-}
 
 function hold(holds, code) {
   if (!holds) throw new Unverified(code);

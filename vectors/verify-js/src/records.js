@@ -7,6 +7,13 @@ const number = { read: toUint, write: fromUint };
 const bytes = { read: asBytes, write: (value) => value };
 const text = { read: (item) => fromUtf8(asBytes(item), 'record.form', 'not UTF-8'), write: utf8 };
 
+const list = { read: asList, write: (value) => value };
+
+function asList(item) {
+  if (item instanceof Uint8Array) throw new Malformed('record.form', 'a list is due');
+  return item.map(asBytes);
+}
+
 function asBytes(item) {
   if (!(item instanceof Uint8Array)) throw new Malformed('record.form', 'a byte string is due');
   return item;
@@ -26,6 +33,42 @@ const FIELDS = {
   },
   Price: { base: number, per_input_unit: number, per_output_unit: number, ended_s: number },
   Batch: { root: bytes, size: number, height: number, time_s: number },
+  Enclave: {
+    node: bytes,
+    keyset: bytes,
+    release: bytes,
+    platform: text,
+    trust: number,
+    module: text,
+    certificates: list,
+    evidence: bytes,
+    time_s: number,
+    height_first: number,
+    height_last: number,
+    closed_s: number,
+    expires_s: number,
+  },
+  Release: {
+    platform: text,
+    name: text,
+    names: list,
+    values: list,
+    source: text,
+    provenance: bytes,
+    height_first: number,
+    height_last: number,
+    revoked_s: number,
+  },
+  // Not in state, but written alike (docs/spec/attestation.md).
+  Keyset: {
+    chain_id: number,
+    node: bytes,
+    tls_key: bytes,
+    hpke_key: bytes,
+    receipt_key: bytes,
+    not_after_s: number,
+  },
+  Evidence: { platform: text, document: bytes, collateral: list, devices: list },
   Head: {
     chain_id: number,
     genesis: bytes,
@@ -54,8 +97,21 @@ export function writeRecord(kind, record) {
   return encode(Object.entries(FIELDS[kind]).map(([name, coder]) => coder.write(record[name])));
 }
 
+// Whether what a record is of may sign a receipt that names that height.
+export function validAt({ height_first: first, height_last: last }, height) {
+  return first <= BigInt(height) && (last === 0n || BigInt(height) <= last);
+}
+
 export function nodeKeyKey(signer) {
   return concat(utf8('nodes/key/'), signer);
+}
+
+export function enclaveKey(signer) {
+  return concat(utf8('nodes/enclave/'), signer);
+}
+
+export function releaseKey(release) {
+  return concat(utf8('measurements/release/'), release);
 }
 
 export function modelKey(modelId) {

@@ -12,13 +12,13 @@ import { judge } from '../src/judge.js';
 import { edited } from './edits.js';
 import { bytesOf, casesOf, plain } from './load.js';
 
-const trusts = Object.fromEntries(
-  plain(casesOf('bundle')).map(({ file, trust }) => [file, bytesOf(`bundle/${trust}`)]),
-);
+const bases = plain(casesOf('bundle'));
+const trusts = Object.fromEntries(bases.map(({ file, trust }) => [file, bytesOf(`bundle/${trust}`)]));
+const leasts = Object.fromEntries(bases.map(({ file, least }) => [file, least]));
 
-function outcome(bundle, trust) {
+function outcome(bundle, trust, least) {
   try {
-    const { claims } = judge(readBundle(bundle), readTrust(trust));
+    const { claims } = judge(readBundle(bundle), readTrust(trust), least);
     return { failed: claims.filter((claim) => claim.outcome === 'FAIL').map((claim) => claim.code) };
   } catch (error) {
     if (error.code === undefined) throw error;
@@ -27,10 +27,10 @@ function outcome(bundle, trust) {
 }
 
 test('bundle', () => {
-  for (const { file, verdict } of plain(casesOf('bundle'))) {
+  for (const { file, least, verdict } of bases) {
     const bytes = bytesOf(`bundle/${file}`);
     assert.deepEqual(canonical(decode(bytes)), bytes, 'a saved bundle is in canonical form');
-    const { verified, claims } = judge(readBundle(bytes), readTrust(trusts[file]));
+    const { verified, claims } = judge(readBundle(bytes), readTrust(trusts[file]), least);
     assert.ok(verified, file);
     assert.deepEqual(claims.map(({ code, outcome: found }) => [code, found]), verdict, file);
   }
@@ -38,9 +38,10 @@ test('bundle', () => {
 
 for (const each of casesOf('bundle-invalid')) {
   test(`bundle-invalid: ${each.get('name')}`, () => {
-    const base = bytesOf(`bundle/${each.get('base')}.json`);
-    const trust = each.has('trust') ? canonical(each.get('trust')) : trusts[`${each.get('base')}.json`];
-    assert.deepEqual(outcome(edited(base, each), trust), plain(each.get('expect')));
+    const file = `${each.get('base')}.json`;
+    const trust = each.has('trust') ? canonical(each.get('trust')) : trusts[file];
+    const least = each.get('least') ?? leasts[file];
+    assert.deepEqual(outcome(edited(bytesOf(`bundle/${file}`), each), trust, least), plain(each.get('expect')));
   });
 }
 
@@ -57,19 +58,20 @@ function changed(value) {
   return value === null ? 0 : !value;
 }
 
-for (const { file } of plain(casesOf('bundle'))) {
+for (const { file, least } of bases) {
   test(`no leaf of ${file} changes unnoticed`, () => {
     const base = bytesOf(`bundle/${file}`);
     for (const [path, value] of leaves(decode(base))) {
       const lie = edited(base, new Map([['set', [[path, value]]]]));
-      assert.notDeepEqual(outcome(lie, trusts[file]), { failed: [] }, path.join('.'));
+      assert.notDeepEqual(outcome(lie, trusts[file], least), { failed: [] }, path.join('.'));
     }
   });
 }
 
 test('the command exits 0, 1 and 2', () => {
   const here = (path) => fileURLToPath(new URL(path, import.meta.url));
-  const run = (...words) => spawnSync(process.execPath, [here('../verify.js'), ...words], { encoding: 'utf8' }).status;
+  const said = (...words) => spawnSync(process.execPath, [here('../verify.js'), ...words], { encoding: 'utf8' });
+  const run = (...words) => said(...words).status;
   const bundle = here('../../bundle/text-settled.json');
   const trust = here('../../bundle/trust.json');
   const folder = mkdtempSync(join(tmpdir(), 'paraph-vectors-'));
@@ -77,6 +79,12 @@ test('the command exits 0, 1 and 2', () => {
   const agreed = ['text-validators.json', 'trust-validators.json'].map((name) => here(`../../bundle/${name}`));
   assert.equal(run(agreed[0], '--trust', agreed[1]), 0);
   assert.equal(run(agreed[0], '--trust', trust), 1);
+  const enclave = [here('../../bundle/text-enclave.json'), '--trust', here('../../bundle/trust-enclaves.json')];
+  assert.equal(run(...enclave, '--min-trust', 'simulated'), 0);
+  assert.match(said(...enclave, '--min-trust', 'simulated').stdout, /SIMULATED/);
+  assert.doesNotMatch(said(bundle, '--trust', trust).stdout, /SIMULATED/);
+  assert.equal(run(...enclave), 1);
+  assert.equal(run(...enclave, '--min-trust', 'anything'), 2);
   writeFileSync(lie, edited(bytesOf('bundle/text-settled.json'), new Map([['set', [[['response', 'text'], 'No.']]]])));
   assert.equal(run(bundle, '--trust', trust), 0);
   assert.equal(run(lie, '--trust', trust), 1);

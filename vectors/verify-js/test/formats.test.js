@@ -1,30 +1,33 @@
 // Every vector but bundles, checked by code that shares nothing with paraph's own.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { releaseId } from '../src/attestation.js';
 import { fromHex, toHex, utf8 } from '../src/bytes.js';
 import { keccak256, sha256, tagged } from '../src/digest.js';
 import { verify } from '../src/ed25519.js';
 import { domainSeparator, SETTLEMENT, typeHash } from '../src/eip712.js';
 import { checkForm } from '../src/form.js';
 import * as formats from '../src/formats.js';
-import { canonical, canonicalText, decode, decodeExact, spelled } from '../src/json.js';
+import { canonical, canonicalText, decode, decodeExact, spelled, take } from '../src/json.js';
 import { addressFromText, addressOf, checksummed, recover, sign, signedBy } from '../src/keys.js';
 import * as light from '../src/light.js';
 import {
   batchKey,
+  enclaveKey,
   hashKey,
   headKey,
   modelKey,
   nodeKeyKey,
   priceKey,
   readRecord,
+  releaseKey,
   resultLeaf,
   writeRecord,
 } from '../src/records.js';
 import * as rlp from '../src/rlp.js';
 import { engineChainId, streamLinks } from '../src/judge.js';
 import { consistent, proves, root, rootFromInclusion, stateRoot } from '../src/trees.js';
-import { casesOf, codeOf, plain } from './load.js';
+import { bytesByName, casesOf, codeOf, plain } from './load.js';
 
 test('canonical-json', () => {
   const { written, refused, doubles } = plain(casesOf('canonical-json'));
@@ -232,12 +235,36 @@ function trustOf(genesis, digest) {
     devnet: genesis.get('devnet'),
     anchor: validators.length ? { height: 1, validators, time_s: genesis.get('time_s') } : null,
     trusting_period_s: validators.length ? Number((parameter('unbond_delay_s', 1209600) * 2n) / 3n) : 0,
+    simulated_root: fromHex(genesis.get('simulated_root')),
   };
 }
 
+const GENESIS_MEMBERS = [
+  'format',
+  'network',
+  'chain_id',
+  'time_s',
+  'producers',
+  'validators',
+  'governor',
+  'devnet',
+  'allocations',
+  'parameters',
+  'releases',
+  'simulated_root',
+];
+
+function releaseOf(value) {
+  const members = ['platform', 'name', 'measurements', 'source', 'provenance'];
+  const [platform, , measurements] = take(value, 'release', members);
+  return releaseId(platform, bytesByName(measurements));
+}
+
 test('genesis', () => {
-  for (const { document, digest, trust, engine_chain_id: engineId } of plain(casesOf('genesis'))) {
+  for (const { document, digest, trust, engine_chain_id: engineId, releases } of plain(casesOf('genesis'))) {
     const found = decodeExact(utf8(document));
+    take(found, 'genesis', GENESIS_MEMBERS);
+    assert.deepEqual(found.get('releases').map((each) => toHex(releaseOf(each))), releases);
     assert.equal(canonicalText(found), document);
     assert.equal(toHex(tagged('paraph/genesis/1', utf8(document))), digest);
     assert.deepEqual(formats.readTrust(utf8(trust)), trustOf(found, fromHex(digest)));
@@ -271,7 +298,8 @@ test('state-proof', () => {
 });
 
 test('records', () => {
-  const shown = (value) => (value instanceof Uint8Array ? toHex(value) : String(value));
+  const plainly = (value) => (value instanceof Uint8Array ? toHex(value) : String(value));
+  const shown = (value) => (Array.isArray(value) ? value.map(plainly) : plainly(value));
   for (const { record, fields, value } of plain(casesOf('records'))) {
     const found = readRecord(record, fromHex(value));
     assert.deepEqual(Object.fromEntries(Object.entries(found).map(([name, each]) => [name, shown(each)])), fields);
@@ -281,6 +309,7 @@ test('records', () => {
 
 test('records: keys in state', () => {
   const makers = { NodeKey: nodeKeyKey, Model: modelKey, Price: priceKey, Batch: batchKey, Head: headKey };
+  Object.assign(makers, { Enclave: enclaveKey, Release: releaseKey });
   for (const { record, of, key } of plain(casesOf('records'))) {
     const parts = of.map((part) => (typeof part === 'string' ? fromHex(part) : part));
     assert.equal(toHex(makers[record](...parts)), key);

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Final, Generic, Self, TypeVar
 
 import httpx
@@ -107,7 +108,7 @@ class AsyncDriver:
 
     def __init__(self, means: Means, http: httpx.AsyncClient | None = None) -> None:
         self._means = means
-        self._http = http or httpx.AsyncClient(timeout=TIMEOUT, headers=HEADERS, trust_env=False)
+        self._http = http or httpx.AsyncClient(timeout=TIMEOUT, headers=HEADERS, cookies=_jar(), trust_env=False)
         self._pinned: dict[Digest, httpx.AsyncClient] = {}
 
     async def run(self, flow: Flow[T]) -> T:
@@ -173,7 +174,7 @@ class AsyncDriver:
         _need_tls(url)
         if tls_key not in self._pinned:
             self._pinned[tls_key] = httpx.AsyncClient(
-                timeout=TIMEOUT, headers=HEADERS, trust_env=False, verify=pinned(tls_key)
+                timeout=TIMEOUT, headers=HEADERS, cookies=_jar(), trust_env=False, verify=pinned(tls_key)
             )
         return self._pinned[tls_key]
 
@@ -203,7 +204,7 @@ class AsyncDriver:
             http = self._to(out.url, effect.tls_key)
             async with http.stream("POST", out.url, content=out.data, headers=out.headers) as response:
                 if response.status_code != httpx.codes.OK:
-                    raise error_of(response.status_code, await _first(response.aiter_bytes(ERROR_BYTES)))
+                    raise out.refused(response.status_code, await _first(response.aiter_bytes(ERROR_BYTES)))
                 if out.opening is not None and not _is_sealed(response):
                     raise _in_the_clear()
                 async for part in response.aiter_bytes():
@@ -220,7 +221,7 @@ class SyncDriver:
 
     def __init__(self, means: Means, http: httpx.Client | None = None) -> None:
         self._means = means
-        self._http = http or httpx.Client(timeout=TIMEOUT, headers=HEADERS, trust_env=False)
+        self._http = http or httpx.Client(timeout=TIMEOUT, headers=HEADERS, cookies=_jar(), trust_env=False)
         self._pinned: dict[Digest, httpx.Client] = {}
 
     def run(self, flow: Flow[T]) -> T:
@@ -285,7 +286,7 @@ class SyncDriver:
         _need_tls(url)
         if tls_key not in self._pinned:
             self._pinned[tls_key] = httpx.Client(
-                timeout=TIMEOUT, headers=HEADERS, trust_env=False, verify=pinned(tls_key)
+                timeout=TIMEOUT, headers=HEADERS, cookies=_jar(), trust_env=False, verify=pinned(tls_key)
             )
         return self._pinned[tls_key]
 
@@ -314,7 +315,7 @@ class SyncDriver:
             http = self._to(out.url, effect.tls_key)
             with http.stream("POST", out.url, content=out.data, headers=out.headers) as response:
                 if response.status_code != httpx.codes.OK:
-                    raise error_of(response.status_code, next(response.iter_bytes(ERROR_BYTES), b""))
+                    raise out.refused(response.status_code, next(response.iter_bytes(ERROR_BYTES), b""))
                 if out.opening is not None and not _is_sealed(response):
                     raise _in_the_clear()
                 for part in response.iter_bytes():
@@ -327,6 +328,11 @@ class SyncDriver:
 
 
 # --- what both share ---------------------------------------------------------------------------------------------
+
+
+def _jar() -> CookieJar:
+    """Nothing is remembered of whom was asked: a cookie would tie a caller's requests together."""
+    return CookieJar(DefaultCookiePolicy(allowed_domains=()))
 
 
 def _local(means: Means, effect: Effect[Any]) -> object:
@@ -400,10 +406,17 @@ def _whole_now(response: httpx.Response) -> bytes:
 
 def _reply(status: int, data: bytes, *, sealed: bool = False) -> Json:
     if status != httpx.codes.OK:
-        raise error_of(status, data)
+        raise _unsealed(error_of(status, data)) if sealed else error_of(status, data)
     if sealed:
         raise _in_the_clear()
     return decode(data)
+
+
+def _unsealed(error: ParaphError) -> ParaphError:
+    """An error in the clear to what was sealed: whoever carries it may say that it did not open, and nothing else."""
+    if error.code.startswith(("seal.", "relay.", "http.")):
+        return error
+    return Unavailable("seal.plain", f"whoever carries the sealed request answered {error.code} in the clear")
 
 
 def _in_the_clear() -> Malformed:
@@ -428,6 +441,10 @@ class _Out:
         now_s, ephemeral = means.now_ms() // 1000, means.draw(SECRET_BYTES)
         url, data, opening = seal(effect.url, effect.body, HEADERS, effect.sealing, now_s, ephemeral)
         return cls(url, data, {"content-type": REQUEST_TYPE, "accept": RESPONSE_TYPE}, opening)
+
+    def refused(self, status: int, data: bytes) -> ParaphError:
+        """The error of an answer that is no stream."""
+        return error_of(status, data) if self.opening is None else _unsealed(error_of(status, data))
 
     def content(self, part: bytes) -> bytes:
         """Content of a stream of events; what an error says is kept until it is whole."""

@@ -14,15 +14,17 @@ from pathlib import Path
 from typing import Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, derive_private_key
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from cryptography.x509.oid import NameOID
 
 from paraph.core.digest import sha256
-from paraph.core.errors import Unverified
+from paraph.core.errors import Unverified, must
 from paraph.core.ident import Digest
 
+ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+"""Of the group of P-256."""
 SKEW: Final = timedelta(days=1)
 """How far the clocks of the two ends may differ: nobody looks at these times, but some libraries do."""
 LIFE: Final = timedelta(days=3650)
@@ -38,7 +40,12 @@ class PinnedContext(ssl.SSLContext):
 class _PinnedSocket(ssl.SSLSocket):
     def do_handshake(self, block: bool = False) -> None:  # noqa: FBT002  as the class has it
         super().do_handshake(block)
-        _need_key(self.context, self.getpeercert(binary_form=True))
+        try:
+            _need_key(self.context, self.getpeercert(binary_form=True))
+        except Unverified:
+            # The class closes itself on errors of its own kind alone.
+            self.close()
+            raise
 
 
 class _PinnedObject(ssl.SSLObject):
@@ -79,9 +86,10 @@ def key_of(certificate: bytes) -> Digest:
     return sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
 
 
-def new_key() -> EllipticCurvePrivateKey:
-    """A key for one server, on P-256."""
-    return generate_private_key(SECP256R1())
+def key_from(entropy: bytes) -> EllipticCurvePrivateKey:
+    """A key on P-256 made of at least 40 random bytes, which no other key is made of (FIPS 186-5, A.2.1)."""
+    must(len(entropy) >= 40, "a key is made of more random bytes than it has")
+    return derive_private_key(int.from_bytes(entropy, "big") % (ORDER - 1) + 1, SECP256R1())
 
 
 def public_digest(key: EllipticCurvePrivateKey) -> Digest:

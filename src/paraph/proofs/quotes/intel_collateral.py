@@ -119,6 +119,16 @@ def check_age(collateral: Collateral, now_s: int, age_s_max: int) -> None:
             refuse("quote.collateral_time", f"{name} of Intel's collateral has held until {now_s - until_s} s ago")
 
 
+def is_newer(before: Sequence[bytes], after: Sequence[bytes]) -> bool:
+    """Whether every statement in the second was issued when that in the first was, or later, and one of them later.
+
+    Raises:
+        Unverified: `quote.collateral`: one of the two is none.
+    """
+    old, new = (dict(collateral_of(parts).issued_s) for parts in (before, after))
+    return old != new and all(new[name] >= issued_s for name, issued_s in old.items())
+
+
 def _chain(named: Mapping[str, bytes], name: str) -> tuple[bytes, ...]:
     return pem.certificates(named[name], name)
 

@@ -13,6 +13,7 @@ from paraph.core.errors import Malformed
 from paraph.proofs.quotes.claims import refuse
 from paraph.proofs.quotes.ecdsa import Signed
 
+SERIALS_END: Final = 1 << 160
 BASIC_CONSTRAINTS, KEY_USAGE, COMMON_NAME = "2.5.29.19", "2.5.29.15", "2.5.4.3"
 UNDERSTOOD: Final = frozenset({BASIC_CONSTRAINTS, KEY_USAGE})
 """Extensions that may be critical: those that are checked."""
@@ -104,6 +105,9 @@ def read_certificate(data: bytes, what: str) -> Certificate:
     if len(signed) != 8:
         raise Malformed("x509.form", f"{what} has {len(signed)} fields; one of version 3 with extensions has 8")
     version, serial, algorithm, issuer, validity, subject, key, extensions = signed
+    number = der.integer(serial, f"{what}'s serial number")
+    if not 0 <= number < SERIALS_END:
+        raise Malformed("x509.serial", f"{what}'s serial number is not negative, and has at most 20 bytes (RFC 5280)")
     versions = der.parts(version.expect(der.context(0), f"{what}'s version"), what)
     if len(versions) != 1 or der.integer(versions[0], f"{what}'s version") != 2:
         raise Malformed("x509.form", f"{what} is not of version 3")
@@ -116,7 +120,7 @@ def read_certificate(data: bytes, what: str) -> Certificate:
     return Certificate(
         raw=data,
         tbs=top[0].raw,
-        serial=der.integer(serial, f"{what}'s serial number"),
+        serial=number,
         issuer=issuer.raw,
         subject=subject.raw,
         common_names=tuple(_common_names(subject, what)),

@@ -16,6 +16,7 @@ from paraph.adapters.http.client import AsyncDriver, Done, Means, Shown, SyncDri
 from paraph.core.digest import sha256
 from paraph.core.encode import Json
 from paraph.core.errors import Malformed, ParaphError, Rejected, Unavailable
+from paraph.core.ident import Digest
 from paraph.flows.effect import Draw, Effect, Flow, Hear, Listen, Now, Post, Rpc, Show, Sign, Wait, ask
 
 URL = "http://node.test/x"
@@ -369,6 +370,28 @@ def test_play_and_leave_asynchronously() -> None:
         assert waiting.cancelled()
 
     asyncio.run(main())
+
+
+@both
+@pytest.mark.parametrize("kind", [Post, Listen])
+def test_pinned_keys_have_their_own_connections(run: Any, kind: type[Post | Listen]) -> None:
+    """What goes to one key never goes over the connections that certificate authorities vouch for."""
+    reached = []
+
+    def flow(url: str) -> Flow[Any]:
+        effect: Effect[Any] = kind(url, {}, Digest(b"k" * 32))
+        yield from ask(effect)
+        return (yield from ask(Hear()))
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        reached.append(request.url)
+        return httpx.Response(200, content=b"{}")
+
+    for url, code in ((URL, "tls.plain"), ("https://127.0.0.1:1/x", "http.unreachable")):
+        with pytest.raises(ParaphError) as caught:
+            run(flow(url), handler)
+        assert caught.value.code == code
+    assert reached == []
 
 
 def test_own_clients() -> None:

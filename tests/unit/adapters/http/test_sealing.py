@@ -29,7 +29,7 @@ from paraph.flows.effect import Flow, Hear, Listen, Post, Sealing, ask
 from paraph.inference_node.sealed import sealed_route
 
 KEY: Final = X25519PrivateKey.from_private_bytes(bytes(range(32)))
-TLS: Final = tls.new_key()
+TLS: Final = tls.key_from(random_bytes(48))
 BINDING: Final = Binding(777, Address(b"\x0a" * 20), Digest(b"\x0b" * 32))
 MODEL: Final = ModelId(b"\x0c" * 32)
 SEALING: Final = Sealing(KEY.public_key().public_bytes_raw(), BINDING, MODEL)

@@ -144,9 +144,9 @@ def revoke_certificate(call: Call, issuer: bytes, serial: int) -> None:
 def revoke_module(call: Call, platform: str, module: str) -> None:
     """`revokeModule`: the same for one enclave, or all of one chip, by the platform's name of it."""
     _need_governor(call)
-    if platform not in PINNED or not (module.isascii() and 0 < len(module) <= MODULE_BYTES_MAX):
+    if platform not in PINNED or not _MODULE.fullmatch(module) or len(module) > MODULE_BYTES_MAX:
         known = ", ".join(sorted(PINNED))
-        raise Rejected("measurements.form", f"a platform ({known}) and its name of a machine, in ASCII")
+        raise Rejected("measurements.form", f"a platform ({known}) and its name of a machine, as `enclave` shows it")
     _revoke(call, module_name(platform, module))
     call.emit(call.to, MODULE_REVOKED, platform, module)
 
@@ -225,6 +225,8 @@ def _add(state: State, made: GenesisRelease, height: int) -> Digest:
     return release
 
 
+_MODULE: Final = re.compile(r"(sim-)?i-[0-9a-f]+-enc[0-9a-f]+|[0-9a-f]+")
+"""An enclave of Nitro's, or a chip."""
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 

@@ -23,6 +23,7 @@ from paraph.proofs.quotes import evidence
 from paraph.proofs.quotes.binding import Keyset, registration_nonce
 from paraph.proofs.quotes.claims import Claims, TrustClass
 from paraph.proofs.quotes.evidence import decode_evidence
+from paraph.proofs.quotes.intel_collateral import is_newer
 from paraph.proofs.quotes.policy import Policy
 from paraph.proofs.records import Enclave
 
@@ -36,6 +37,10 @@ GAS: Final = 1_000_000
 """Of one verification, about 4 ms: thirty fill a block."""
 WINDOW_BLOCKS: Final = 100
 """How old the block may be that the nonce is made of."""
+STATED: Final = ("tdx", "sgx")
+"""Platforms whose maker says, in collateral that it signs anew all the time, what each version is worth."""
+WORTHLESS: Final = "quote.tcb"
+"""What is said of a quote when all of that was verified, and its version is revoked, unknown or long out of date."""
 ALONE: Final = ("nitro", "simulated")
 """Platforms whose name of a module is one enclave's; others name a chip, which many enclaves share."""
 
@@ -118,10 +123,17 @@ def challenge_with(
         raise Rejected("nodes.challenge_evidence", "this is not the evidence that the enclave was registered with")
     newer = decode_evidence(replace(registered.evidence, collateral=collateral).encode())
     try:
-        claims = evidence.verify(newer, measurements.simulated_root(call.state), call.facts.time_s)
+        if found.platform not in STATED or not is_newer(registered.evidence.collateral, collateral):
+            raise Rejected(
+                "nodes.challenge_old", "its maker's word in this is no newer than that it was registered with"
+            )
+        claims = evidence.verify(newer, measurements.simulated_root(call.state), call.facts.time_s, call.checks)
     except Unverified as error:
-        # What does not verify says nothing of the enclave: anybody can bring that.
-        raise Rejected(*error.reasons[0]) from error
+        # What does not verify says nothing of the enclave: anybody can bring that. One refusal is its maker's own.
+        if error.code != WORTHLESS:
+            raise Rejected(*error.reasons[0]) from error
+        _close(call, receipt_key, found, "worth nothing")
+        return
     if claims.trust >= found.trust:
         raise Rejected("nodes.challenge", f"by this, too, the enclave is of the class {claims.trust.word}")
     _close(call, receipt_key, found, f"worth {claims.trust.word}")
@@ -184,7 +196,7 @@ def _proved(call: Call, shown: Attestation) -> Claims:
     # How much a root is worth is for whoever relies on the enclave to say; the record tells it.
     expected = Policy((code.measurements,), TrustClass.SIMULATED)
     try:
-        claims = prove(shown, expected, measurements.simulated_root(call.state), call.facts.time_s)
+        claims = prove(shown, expected, measurements.simulated_root(call.state), call.facts.time_s, call.checks)
     except Unverified as error:
         raise Rejected(*error.reasons[0]) from error
     measurements.need_unrevoked(call.state, claims)

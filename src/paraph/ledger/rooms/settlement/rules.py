@@ -17,7 +17,7 @@ from paraph.core import abi
 from paraph.core.amount import Wei, share
 from paraph.core.errors import Malformed, Rejected, must
 from paraph.core.ident import Address, RequestKey
-from paraph.core.limits import RECEIPTS_PER_BATCH_MAX, REQUEST_LIFETIME_S_MAX
+from paraph.core.limits import ENCLAVE_SLACK_S, RECEIPTS_PER_BATCH_MAX, REQUEST_LIFETIME_S_MAX
 from paraph.core.merkle import root
 from paraph.ledger.contract import Call
 from paraph.ledger.rooms.accounts import rules as accounts
@@ -113,7 +113,7 @@ def _verified(call: Call, item: tuple[tuple[object, ...], bytes, tuple[object, .
     if signer.ended_s and now > signer.ended_s + REQUEST_LIFETIME_S_MAX + window:
         reason = f"the signer ended at {signer.ended_s}; what it signed cannot be this new"
         raise Rejected("settlement.key_closed", reason)
-    if receipt.layer is Layer.TEE and receipt.started_ms > signer.ended_s * 1000:
+    if receipt.layer is Layer.TEE and receipt.started_ms > (signer.ended_s + ENCLAVE_SLACK_S) * 1000:
         raise Rejected("settlement.key_expired", f"the enclave's keys ended at {signer.ended_s}, before this began")
     # 4
     first, last = asked.deadline - REQUEST_LIFETIME_S_MAX, asked.deadline + window
