@@ -7,7 +7,18 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
-PACKAGES: Final = ("paraph", "coincurve", "safe-pysha3", "lmdb", "uvicorn", "starlette", "onnxruntime", "xllamacpp")
+PACKAGES: Final = (
+    "paraph",
+    "coincurve",
+    "cryptography",
+    "dcap-qvl",
+    "safe-pysha3",
+    "lmdb",
+    "uvicorn",
+    "starlette",
+    "onnxruntime",
+    "xllamacpp",
+)
 
 
 def machine() -> dict[str, str | int]:

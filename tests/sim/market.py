@@ -34,7 +34,8 @@ from tests.support_ledger.world import genesis as ledger_genesis
 from paraph.adapters.fakes.clock import FakeClock
 from paraph.adapters.fakes.engines import FakeTensorEngine, FakeTextEngine
 from paraph.adapters.fakes.store import MemoryStore
-from paraph.adapters.http.client import AsyncDriver, Means, error_of
+from paraph.adapters.http.client import AsyncDriver, Means
+from paraph.adapters.http.replies import error_of
 from paraph.core.amount import Wei
 from paraph.core.digest import sha256
 from paraph.core.encode import Json, JsonObject, decode

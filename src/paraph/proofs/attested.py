@@ -154,6 +154,7 @@ def not_checked(bundle: Bundle) -> Iterator[str]:
         yield "that known faults of the platform's version were not used: its maker calls it out of date"
     if enclave.trust == TrustClass.SIMULATED:
         yield "that any hardware stands behind the enclave: it is SIMULATED"
+    yield "that no certificate or machine it stands on was revoked since: the record tells once somebody closed it"
     yield f"that {release.name!r} does what its source says: build {release.source} and compare the measurements"
     yield "that nobody broke the platform itself: docs/concepts/trust.md has the known attacks, by platform"
 

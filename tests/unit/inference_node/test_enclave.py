@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
@@ -247,7 +248,7 @@ def test_a_failed_renewal_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> Non
     """Less and less often, whatever the failure, while the old keys go on; a ledger that is away closes nothing."""
     (house,) = village((OPERATOR, HOT))
     first = signer_of(house)
-    down = lambda is_down: setattr(house.ledger, "down", is_down)
+    down = partial(setattr, house.ledger, "down")
     register, failures = house.attested.register, [ValueError("ours"), Rejected("attest.release", "no")]
 
     async def failing() -> None:

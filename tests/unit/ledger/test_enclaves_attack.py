@@ -12,7 +12,8 @@ from tests.support.nitro import NOW_S, Document, key
 from tests.support_ledger import enclaves
 from tests.support_ledger.enclaves import RELEASE, Shown, believing
 from tests.support_ledger.meetings import live, met
-from tests.unit.ledger.test_enclaves import _challenged, _on_tdx, code, record
+from tests.support_ledger.world import code
+from tests.unit.ledger.test_enclaves import _challenged, _on_tdx, record
 
 from paraph.core import der
 from paraph.core.errors import Malformed

@@ -14,12 +14,12 @@ from typing import Any, Final, Generic, Self, TypeVar
 
 import httpx
 
+from paraph.adapters.http.replies import ERROR_TEXT_MAX, Lines, bounded, error_of, event_of, in_the_clear, unsealed
 from paraph.adapters.http.sealing import Opening, seal
 from paraph.adapters.http.tls import pinned
 from paraph.core.encode import Json, JsonObject, as_object, decode
-from paraph.core.errors import Malformed, ParaphError, Rejected, Unavailable, Unverified
+from paraph.core.errors import ParaphError, Rejected, Unavailable, Unverified
 from paraph.core.ident import Digest
-from paraph.core.limits import JSON_BYTES_MAX
 from paraph.core.ohttp import REQUEST_TYPE, RESPONSE_TYPE, SECRET_BYTES
 from paraph.flows.effect import Draw, Effect, Flow, Hear, Listen, Now, Post, Rpc, Show, Sign, Wait, Witnesses
 
@@ -31,8 +31,6 @@ ERROR_BYTES: Final = 1 << 20
 """What is read of an error that answers a stream."""
 RPC_TIMEOUT: Final = httpx.Timeout(30, connect=5)
 """Seconds. A ledger read takes milliseconds; whoever waits for one holds a place in a queue."""
-ERROR_TEXT_MAX: Final = 1_000
-"""Characters of a server's sentence that are passed on."""
 RPC_UNAVAILABLE: Final = (-32002, -32005, -32603)
 """JSON-RPC errors that say nothing against the request: not available, over a limit, internal (EIP-1474)."""
 HEADERS: Final = {
@@ -78,29 +76,6 @@ class Means:
     def server(self, index: int) -> str:
         """The full node of that number: 0 the one asked, the witnesses from 1."""
         return (self.rpc_url, *self.witnesses)[index]
-
-
-@dataclass(slots=True)
-class _Lines:
-    """Splits a byte stream into server-sent events, each bounded."""
-
-    rest: bytearray = field(default_factory=bytearray)
-    events: list[Json] = field(default_factory=list)
-
-    def feed(self, data: bytes) -> None:
-        # Only new bytes are searched: a long event in many small parts must not cost the square of its length.
-        *ended, rest = data.split(b"\n")
-        for part in ended:
-            self._line(bytes(self.rest + part))
-            self.rest.clear()
-        self.rest += rest
-        if len(self.rest) > JSON_BYTES_MAX:
-            raise Malformed("http.event", f"an event is longer than {JSON_BYTES_MAX} bytes")
-
-    def _line(self, line: bytes) -> None:
-        text = line.strip()
-        if text.startswith(b"data:") and text != b"data: [DONE]":
-            self.events.append(decode(text[5:].strip()))
 
 
 class AsyncDriver:
@@ -193,12 +168,12 @@ class AsyncDriver:
                 data = bytearray()
                 async for part in response.aiter_bytes():
                     data += out.opening.feed(part)
-                    _bounded(data)
+                    bounded(data)
                 data += out.opening.finish()
                 return _reply(out.opening.status, bytes(data))
 
     async def _listen(self, effect: Listen) -> AsyncIterator[Json]:
-        lines = _Lines()
+        lines = Lines()
         out = _Out.of(effect, self._means)
         with _reach(out.url):
             http = self._to(out.url, effect.tls_key)
@@ -206,14 +181,14 @@ class AsyncDriver:
                 if response.status_code != httpx.codes.OK:
                     raise out.refused(response.status_code, await _first(response.aiter_bytes(ERROR_BYTES)))
                 if out.opening is not None and not _is_sealed(response):
-                    raise _in_the_clear()
+                    raise in_the_clear()
                 async for part in response.aiter_bytes():
                     lines.feed(out.content(part))
                     while lines.events:
-                        yield _event(lines.events.pop(0))
+                        yield event_of(lines.events.pop(0))
                 lines.feed(out.rest())
                 while lines.events:
-                    yield _event(lines.events.pop(0))
+                    yield event_of(lines.events.pop(0))
 
 
 class SyncDriver:
@@ -304,12 +279,12 @@ class SyncDriver:
                 data = bytearray()
                 for part in response.iter_bytes():
                     data += out.opening.feed(part)
-                    _bounded(data)
+                    bounded(data)
                 data += out.opening.finish()
                 return _reply(out.opening.status, bytes(data))
 
     def _listen(self, effect: Listen) -> Iterator[Json]:
-        lines = _Lines()
+        lines = Lines()
         out = _Out.of(effect, self._means)
         with _reach(out.url):
             http = self._to(out.url, effect.tls_key)
@@ -317,14 +292,14 @@ class SyncDriver:
                 if response.status_code != httpx.codes.OK:
                     raise out.refused(response.status_code, next(response.iter_bytes(ERROR_BYTES), b""))
                 if out.opening is not None and not _is_sealed(response):
-                    raise _in_the_clear()
+                    raise in_the_clear()
                 for part in response.iter_bytes():
                     lines.feed(out.content(part))
                     while lines.events:
-                        yield _event(lines.events.pop(0))
+                        yield event_of(lines.events.pop(0))
                 lines.feed(out.rest())
                 while lines.events:
-                    yield _event(lines.events.pop(0))
+                    yield event_of(lines.events.pop(0))
 
 
 # --- what both share ---------------------------------------------------------------------------------------------
@@ -379,11 +354,6 @@ def _need_tls(url: str) -> None:
         raise Unverified((("tls.plain", f"{url[:300]} is not https: there is no key to know the other end by"),))
 
 
-def _bounded(data: bytearray) -> None:
-    if len(data) > JSON_BYTES_MAX:
-        raise Malformed("http.size", f"the reply is longer than {JSON_BYTES_MAX} bytes")
-
-
 async def _first(parts: AsyncIterator[bytes]) -> bytes:
     return await anext(parts, b"")
 
@@ -392,7 +362,7 @@ async def _whole(response: httpx.Response) -> bytes:
     data = bytearray()
     async for part in response.aiter_bytes():
         data += part
-        _bounded(data)
+        bounded(data)
     return bytes(data)
 
 
@@ -400,28 +370,16 @@ def _whole_now(response: httpx.Response) -> bytes:
     data = bytearray()
     for part in response.iter_bytes():
         data += part
-        _bounded(data)
+        bounded(data)
     return bytes(data)
 
 
 def _reply(status: int, data: bytes, *, sealed: bool = False) -> Json:
     if status != httpx.codes.OK:
-        raise _unsealed(error_of(status, data)) if sealed else error_of(status, data)
+        raise unsealed(error_of(status, data)) if sealed else error_of(status, data)
     if sealed:
-        raise _in_the_clear()
+        raise in_the_clear()
     return decode(data)
-
-
-def _unsealed(error: ParaphError) -> ParaphError:
-    """An error in the clear to what was sealed: whoever carries it may say that it did not open, and nothing else."""
-    if error.code.startswith(("seal.", "relay.", "http.")):
-        return error
-    return Unavailable("seal.plain", f"whoever carries the sealed request answered {error.code} in the clear")
-
-
-def _in_the_clear() -> Malformed:
-    """Of what was sealed, only an error may come back unsealed: whoever carries it may have made the rest."""
-    return Malformed("seal.plain", "what was sealed was answered in the clear")
 
 
 @dataclass(frozen=True, slots=True)
@@ -444,7 +402,7 @@ class _Out:
 
     def refused(self, status: int, data: bytes) -> ParaphError:
         """The error of an answer that is no stream."""
-        return error_of(status, data) if self.opening is None else _unsealed(error_of(status, data))
+        return error_of(status, data) if self.opening is None else unsealed(error_of(status, data))
 
     def content(self, part: bytes) -> bytes:
         """Content of a stream of events; what an error says is kept until it is whole."""
@@ -454,7 +412,7 @@ class _Out:
         if self.opening.status in (0, httpx.codes.OK):
             return found
         self.gathered.extend(found)
-        _bounded(self.gathered)
+        bounded(self.gathered)
         return b""
 
     def rest(self) -> bytes:
@@ -469,26 +427,6 @@ class _Out:
 
 def _is_sealed(response: httpx.Response) -> bool:
     return response.status_code == httpx.codes.OK and response.headers.get("content-type") == RESPONSE_TYPE
-
-
-def error_of(status: int, data: bytes) -> ParaphError:
-    """The error a node answered with, typed: ours when it is in our form, else by its HTTP status."""
-    try:
-        said = as_object(as_object(decode(data), "the reply").get("error"), "error")
-    except Malformed:
-        said = {}
-    code = str(said.get("code") or f"http.{status}")[:ERROR_TEXT_MAX]
-    message = str(said.get("message") or f"HTTP {status}")[:ERROR_TEXT_MAX]
-    kinds: dict[str, type[ParaphError]] = {"malformed": Malformed, "rejected": Rejected, "unavailable": Unavailable}
-    by_status = Unavailable if status == httpx.codes.TOO_MANY_REQUESTS or status >= 500 else Rejected
-    return kinds.get(str(said.get("type")), by_status)(code, message, status=status)
-
-
-def _event(event: Json) -> Json:
-    said = as_object(event, "an event").get("error")
-    if said is not None:
-        raise error_of(500, json.dumps({"error": said}).encode())
-    return event
 
 
 def _rpc_body(effect: Rpc) -> dict[str, Json]:

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paraph.adapters.http import client
-from paraph.adapters.http.client import AsyncDriver, Done, Means, Shown, SyncDriver, error_of
+from paraph.adapters.http import replies
+from paraph.adapters.http.client import AsyncDriver, Done, Means, Shown, SyncDriver
+from paraph.adapters.http.replies import error_of
 from paraph.core.digest import sha256
 from paraph.core.encode import Json
 from paraph.core.errors import Malformed, ParaphError, Rejected, Unavailable
@@ -114,7 +115,7 @@ def test_rpc_errors(run: Any, code: int, kind: type[ParaphError]) -> None:
         run(ask(Rpc("m", ())), reply(body))
 
     assert caught.value.code == "rpc.error"
-    assert len(caught.value.message) == client.ERROR_TEXT_MAX
+    assert len(caught.value.message) == replies.ERROR_TEXT_MAX
     assert caught.value.facts["rpc_code"] == str(code)
 
 
@@ -133,7 +134,7 @@ def test_junk_from_the_rpc(run: Any, body: bytes) -> None:
 @both
 def test_oversize_reply(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reply beyond the limit is not read to its end."""
-    monkeypatch.setattr(client, "JSON_BYTES_MAX", 1000)
+    monkeypatch.setattr(replies, "JSON_BYTES_MAX", 1000)
 
     with pytest.raises(Malformed) as caught:
         run(ask(Post(URL, {})), reply(b" " * 1001))
@@ -275,7 +276,7 @@ def test_events_split_at_any_byte(data: st.DataObject) -> None:
 @both
 def test_stream_errors(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """An error status, an error event, a broken line, an event that is no JSON or too long: each is a typed error."""
-    monkeypatch.setattr(client, "JSON_BYTES_MAX", 1000)
+    monkeypatch.setattr(replies, "JSON_BYTES_MAX", 1000)
     told = json.dumps({"error": {"type": "rejected", "code": "a.b", "message": "m"}}).encode()
     cases: list[tuple[Handler, type[ParaphError], str]] = [
         (reply(told, 400), Rejected, "a.b"),
