@@ -8,6 +8,7 @@ or none: he decides what the node serves and whom it asks, never which code it i
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from typing import Final
 
 from paraph.adapters.enclaves.archive import unpack
 from paraph.adapters.enclaves.vsock import ANY, PARENT, Place, Vsock, connect, listen, place_from_text, text_of
-from paraph.core.errors import ParaphError, Unavailable
+from paraph.core.errors import Malformed, ParaphError, Unavailable
 
 HEARTBEAT: Final = b"\xb7"
 """One byte that is sent to the machine outside and comes back: the tools that start enclaves wait for it."""
@@ -49,6 +50,13 @@ def say_booted(place: Place) -> None:
     raise Unavailable("enclave.heartbeat", f"{text_of(place)} does not send the heartbeat back")
 
 
+KNOWN: Final = re.compile(
+    r"node\.json|hot\.key\.json|hot\.password|manifests/[^/]+\.json|blobs/[0-9a-f/]+|tdx-collateral\.json"
+    r"|snp-certificates\.pem|simulated-root\.(der|key)"
+)
+"""What a node's folder holds when it begins: settings, keys, and model files by their hashes."""
+
+
 def take_folder(place: Place, folder: Path, bytes_max: int) -> list[str]:
     """Take the node's folder from whoever connects first; returns the names of its files.
 
@@ -61,6 +69,17 @@ def take_folder(place: Place, folder: Path, bytes_max: int) -> list[str]:
         line, _ = listening.accept()
         with line, line.makefile("rb") as source:
             return unpack(source, folder, bytes_max)
+
+
+def need_known(names: Sequence[str]) -> None:
+    """Refuse a folder with more in it than a node is given: a database of the parent's making, say.
+
+    Raises:
+        Malformed: `enclave.folder`.
+    """
+    odd = [name for name in names if not KNOWN.fullmatch(name)]
+    if odd:
+        raise Malformed("enclave.folder", f"the folder holds {odd[0][:80]!a}, which no node is given")
 
 
 def run(command: Sequence[str], lines: Sequence[str]) -> int:
@@ -92,6 +111,7 @@ def main() -> int:
                 place_from_text(place)
         say_booted(place_from_text(options.heartbeat))
         names = take_folder(place_from_text(options.folder), options.home, FOLDER_BYTES_MAX)
+        need_known(names)
         sys.stdout.write(f"paraph boot: {len(names)} files in {options.home}\n")
         sys.stdout.flush()
         os.umask(0o077)

@@ -15,7 +15,7 @@ from typing import Final
 import pytest
 
 from paraph.adapters.enclaves.archive import file, pack
-from paraph.adapters.enclaves.boot import HEARTBEAT, LINES, say_booted, take_folder
+from paraph.adapters.enclaves.boot import HEARTBEAT, LINES, need_known, say_booted, take_folder
 from paraph.adapters.enclaves.vsock import Unix, connect, listen, place_from_text
 from paraph.core.errors import Malformed, ParaphError, Unavailable
 
@@ -143,3 +143,25 @@ def test_the_usual_lines_are_places() -> None:
     places = [place_from_text(place) for line in LINES for place in line.split("=")]
 
     assert len(places) == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("node.json", True),
+        ("manifests/model.json", True),
+        ("blobs/00/ff00", True),
+        ("outbox/data.mdb", False),
+        ("upstreams.json", False),
+        ("manifests/a/b.json", False),
+        ("node.json.exe", False),
+    ],
+)
+def test_a_folder_holds_what_a_node_is_given(name: str, known: bool) -> None:
+    """A database or settings of the parent's making do not get in beside what a node is given."""
+    if known:
+        need_known(["node.json", name])
+        return
+    with pytest.raises(Malformed) as caught:
+        need_known(["node.json", name])
+    assert caught.value.code == "enclave.folder"
