@@ -91,8 +91,9 @@ def approve(
     """Approve code: enclaves that run it may be registered from now on. Only the governor can.
 
     `make enclave` prints an image's measurements as this command takes them. At least what identifies the code on its
-    platform must be named: nitro and simulated pcr0, pcr1, pcr2; snp measurement, policy; tdx mr_td, rtmr1, rtmr2,
-    td_attributes, xfam; sgx mr_enclave, mr_signer, attributes.
+    platform must be named: nitro and simulated pcr0, pcr1, pcr2; snp measurement, policy, min_snp, min_microcode;
+    tdx mr_td, rtmr1, rtmr2, td_attributes, xfam; sgx mr_enclave, mr_signer, attributes. What begins with min_ is the
+    lowest security version of a part.
     """
     from paraph.ledger.rooms.measurements.calls import CONTRACT as MEASUREMENTS
     from paraph.proofs.records import release_id
@@ -223,7 +224,7 @@ def _facts(release_id: Digest, found: "Release") -> dict[str, Any]:
         "provenance": to_hex(found.provenance),
         "approved": found.height_first,
         "revoked": found.height_last or None,
-        "measurements": {name: value.hex() for name, value in found.measurements.items()},
+        "measurements": {name: value.hex() for name, value in found.stated.items()},
     }
 
 

@@ -192,7 +192,7 @@ def _met(trust: Trust, node: Address, endpoint: str, least: TrustClass, checks: 
         refuse("meet.nonce", "the attestation is not for our nonce")
     if (shown.keyset, shown.release) != (keyset, enclave.release):
         refuse("meet.keyset", "the enclave shows other keys, or another release, than the ledger registered")
-    expected = Policy((release.measurements,), least, age_ms_max=AGE_MS_MAX)
+    expected = Policy((release.measurements,), least, AGE_MS_MAX, versions_min=release.versions_min)
     at_ms = yield from ask(Now())
     claims = prove(shown, expected, trust.simulated_root, at_ms // 1000, checks)
     if (claims.platform, int(claims.trust)) != (enclave.platform, enclave.trust):

@@ -120,7 +120,7 @@ def _proved(
         raise Malformed("binding.keyset", "the keys are for another network, another node, or another signer")
     if (shown.release, keys.encode()) != (enclave.release, enclave.keyset):
         raise Malformed("binding.keyset", "the keys or the release are not those that the ledger registered")
-    expected = Policy((release.measurements,), TrustClass.SIMULATED)
+    expected = Policy((release.measurements,), TrustClass.SIMULATED, versions_min=release.versions_min)
     claims = prove(shown, expected, trust.simulated_root, enclave.time_s, checks)
     if (claims.platform, int(claims.trust), claims.module) != (enclave.platform, enclave.trust, enclave.module):
         raise Malformed("binding.record", "the ledger's record of the enclave says something else than its evidence")

@@ -166,7 +166,7 @@ def _proved(meeting: Meeting, enclave: Enclave, release: Release, trust: Trust) 
         raise Malformed("binding.keyset", "the keys are for another network or another node")
     if (shown.release, shown.keyset.encode()) != (enclave.release, enclave.keyset):
         raise Malformed("binding.keyset", "the keys or the release are not those that the ledger registered")
-    expected = Policy((release.measurements,), TrustClass.SIMULATED, age_ms_max=AGE_MS_MAX)
+    expected = Policy((release.measurements,), TrustClass.SIMULATED, AGE_MS_MAX, versions_min=release.versions_min)
     claims = prove(shown, expected, trust.simulated_root, meeting.at_ms // 1000)
     if (claims.platform, int(claims.trust)) != (enclave.platform, enclave.trust):
         raise Malformed("binding.record", "the ledger's record of the enclave says something else than its evidence")

@@ -6,7 +6,7 @@ hand. Each is RLP of its fields in order; an integer is big-endian without leadi
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Self
+from typing import Final, Self
 
 from paraph.core import rlp
 from paraph.core.digest import tagged
@@ -143,7 +143,8 @@ class Release(Record):
     Args:
         platform: on which; as `Evidence.platform` names it.
         name: how people call it.
-        names, values: its measurements by the platform's names (ASCII), which are in order.
+        names, values: its measurements by the platform's names (ASCII), which are in order; and, as `min_` and the
+            name of a part, the lowest security version of the platform, a number, the highest byte first.
         source: the commit it was built from, or where to find it.
         provenance: digest of a statement of how it was built; zero for none.
         height_first, height_last: from and until when it is approved; `height_last` 0 while it is.
@@ -163,11 +164,27 @@ class Release(Record):
     @property
     def measurements(self) -> Mapping[str, bytes]:
         """What the platform measures of it, by name."""
+        return {name: value for name, value in self.stated.items() if not name.startswith(FLOOR)}
+
+    @property
+    def versions_min(self) -> Mapping[str, int]:
+        """The lowest security versions of the platform's parts that it is believed on, by part: `min_` in its names."""
+        found = self.stated.items()
+        return {
+            name.removeprefix(FLOOR): int.from_bytes(value, "big") for name, value in found if name.startswith(FLOOR)
+        }
+
+    @property
+    def stated(self) -> Mapping[str, bytes]:
+        """All that it states, by name; its id is of these."""
         return {name.decode("ascii", "replace"): value for name, value in zip(self.names, self.values, strict=False)}
 
     def valid_at(self, height: int) -> bool:
         """True when an enclave that runs it could sign a receipt that names `height`."""
         return self.height_first <= height and (self.height_last == 0 or height <= self.height_last)
+
+
+FLOOR: Final = "min_"
 
 
 def release_id(platform: str, measurements: Mapping[str, bytes]) -> Digest:

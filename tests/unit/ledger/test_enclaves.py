@@ -31,7 +31,7 @@ from tests.support_ledger.world import (
 )
 
 from paraph.core.encode import canonical
-from paraph.core.errors import Malformed
+from paraph.core.errors import Malformed, Rejected
 from paraph.core.ident import ZERO_DIGEST, Address, Digest
 from paraph.ledger.block import Block, apply_block
 from paraph.ledger.genesis import decode_genesis
@@ -440,12 +440,33 @@ def test_attesting_after_a_challenge() -> None:
     assert (result.error, record(world)) == ("", closed)
 
 
+def test_old_firmware_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A chip on firmware below what the release names registers nothing; a release that names none is not approved."""
+    made = snp.Made()
+    chain = (snp.authority("ARK", "ARK", None), snp.authority("ASK", "ARK", 0), snp.chip(snp.EXTENSIONS))
+    monkeypatch.setitem(evidence._PRODUCTS, chain[0], GENOA)
+    measured = {"measurement": made.fields[0x90], "policy": made.fields[0x08]}
+    floors = {"min_snp": b"\x18", "min_microcode": b"\x54"}
+    world = believing(releases=(replace(RELEASE, platform="snp", measurements=measured | floors),))
+    shown = Shown(world)
+    report = made.but(0x50, bound(shown.keyset, shown.asked, ZERO_DIGEST)).report()
+    arguments = shown.arguments(
+        release=release_id("snp", measured | floors), evidence=Evidence("snp", report, chain).encode()
+    )
+
+    assert code(attest(world, OPERATOR, arguments)) == "policy.version"
+    with pytest.raises(Rejected) as caught:
+        believing(releases=(replace(RELEASE, platform="snp", measurements=measured),))
+    assert caught.value.code == "measurements.floor"
+
+
 def test_a_chip_serves_many(monkeypatch: pytest.MonkeyPatch) -> None:
     """Enclaves of one chip serve several nodes: its name is not one enclave's. Their reports bind as documents do."""
     made = snp.Made()
     chain = (snp.authority("ARK", "ARK", None), snp.authority("ASK", "ARK", 0), snp.chip(snp.EXTENSIONS))
     monkeypatch.setitem(evidence._PRODUCTS, chain[0], GENOA)
     measured = {"measurement": made.fields[0x90], "policy": made.fields[0x08]}
+    measured |= {"min_snp": b"\x17", "min_microcode": b"\x54"}
     release = replace(RELEASE, platform="snp", measurements=measured)
     world = believing(releases=(release,))
     world.must(BOB, "Nodes", "register", *node_arguments(person("bob's hot key"), BOB), value=BOND)

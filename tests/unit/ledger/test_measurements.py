@@ -12,6 +12,7 @@ from paraph.core.ident import ZERO_DIGEST, Digest
 from paraph.core.limits import NAME_BYTES_MAX
 from paraph.ledger.rooms.measurements.keys import RELEASES, certificate_name, module_name
 from paraph.ledger.rooms.measurements.rules import (
+    FLOORS,
     ISSUER_BYTES_MAX,
     MEASUREMENT_BYTES_MAX,
     MEASUREMENTS_MAX,
@@ -30,8 +31,8 @@ def arguments(platform: str = "nitro", **changes: Any) -> tuple[Any, ...]:
     found = {
         "platform": platform,
         "name": "node 2",
-        "names": PINNED.get(platform, ("pcr0",)),
-        "values": tuple(b"\x5a" * 48 for _ in PINNED.get(platform, ("pcr0",))),
+        "names": tuple(measured(platform)),
+        "values": tuple(measured(platform).values()),
         "source": "commit 2",
         "provenance": PROVENANCE,
     }
@@ -39,7 +40,8 @@ def arguments(platform: str = "nitro", **changes: Any) -> tuple[Any, ...]:
 
 
 def measured(platform: str) -> dict[str, bytes]:
-    return dict.fromkeys(PINNED[platform], b"\x5a" * 48)
+    """What a release must state at least."""
+    return dict.fromkeys((*PINNED.get(platform, ("pcr0",)), *FLOORS.get(platform, ())), b"\x5a" * 48)
 
 
 def release(world: World, name: Digest) -> Release:
@@ -59,7 +61,9 @@ def test_a_release_is_approved(platform: str) -> None:
 
     found = release(world, name)
     assert result.error == ""
-    assert found.measurements == measured(platform)
+    assert found.stated == measured(platform)
+    assert tuple(sorted(found.measurements)) == tuple(sorted(PINNED[platform]))
+    assert {f"min_{part}" for part in found.versions_min} == set(FLOORS.get(platform, ()))
     assert (found.height_first, found.height_last, found.revoked_s) == (world.height, 0, 0)
     assert (found.platform, found.name, found.source, found.provenance) == (platform, "node 2", "commit 2", PROVENANCE)
     assert events(result) == [("ReleaseApproved", (name, platform, "node 2", "commit 2"))]

@@ -198,6 +198,10 @@ def _add(state: State, made: GenesisRelease, height: int) -> Digest:
     if missing:
         # What is left out or zero would be true of any code, or of an enclave that was started for debugging.
         raise Rejected("measurements.empty", f"a release for {made.platform} names {', '.join(missing)}, not zero")
+    floors = [name for name in FLOORS.get(made.platform, ()) if name not in found]
+    if floors:
+        # Without, a host could go back to firmware with a known hole, for which the maker's certificate is as good.
+        raise Rejected("measurements.floor", f"a release for {made.platform} names {', '.join(floors)}")
     if len(found) > MEASUREMENTS_MAX or not all(
         _NAME.fullmatch(name) and 0 < len(value) <= MEASUREMENT_BYTES_MAX for name, value in found.items()
     ):
@@ -225,6 +229,8 @@ def _add(state: State, made: GenesisRelease, height: int) -> Digest:
     return release
 
 
+FLOORS: Final[Mapping[str, tuple[str, ...]]] = {"snp": ("min_snp", "min_microcode")}
+"""By platform: the lowest security versions that a release must name. Intel says itself what a version is worth."""
 _MODULE: Final = re.compile(r"(sim-)?i-[0-9a-f]+-enc[0-9a-f]+|[0-9a-f]+")
 """An enclave of Nitro's, or a chip."""
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")

@@ -194,7 +194,7 @@ def _proved(call: Call, shown: Attestation) -> Claims:
             "nodes.platform", f"the release is for {code.platform}; the evidence is of {shown.evidence.platform[:40]!a}"
         )
     # How much a root is worth is for whoever relies on the enclave to say; the record tells it.
-    expected = Policy((code.measurements,), TrustClass.SIMULATED)
+    expected = Policy((code.measurements,), TrustClass.SIMULATED, versions_min=code.versions_min)
     try:
         claims = prove(shown, expected, measurements.simulated_root(call.state), call.facts.time_s, call.checks)
     except Unverified as error:
