@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import select
 import shutil
 import socket
 import ssl
@@ -112,19 +113,19 @@ class Middle:
             socket.create_connection(self.target, 10) as behind,
             anyone.wrap_socket(behind) as far,
         ):
-            back = threading.Thread(target=_pass, args=(far, near))
-            back.start()
-            while data := near.recv(65_536):
-                self.heard += data
-                far.sendall(data)
-            far.unwrap()
-            back.join(20)
+            # One thread for both ways: OpenSSL's connections are not to be read and written at once.
+            while ready := _readable(near, far):
+                for source in ready:
+                    data = source.recv(65_536)
+                    if not data:
+                        return
+                    self.heard += data if source is near else b""
+                    (far if source is near else near).sendall(data)
 
 
-def _pass(source: ssl.SSLSocket, target: ssl.SSLSocket) -> None:
-    with suppress(OSError):
-        while data := source.recv(65_536):
-            target.sendall(data)
+def _readable(*sides: ssl.SSLSocket) -> list[ssl.SSLSocket]:
+    """The sides that have something to be read, as soon as one has; none when nobody says anything."""
+    return [each for each in sides if each.pending()] or select.select(sides, (), (), 10)[0]
 
 
 @dataclass(frozen=True)
