@@ -21,3 +21,6 @@ class Tag(Enum):
     DEVICES = "paraph/devices/1"
     DEVICE_NONCE = "paraph/device-nonce/1"
     ENCLAVE_NONCE = "paraph/enclave-nonce/1"
+    ZK_MODEL = "paraph/zk-model/1"
+    ZK_IO = "paraph/zk-io/1"
+    ZK_REQUEST = "paraph/zk-request/1"
