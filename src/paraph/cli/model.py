@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from paraph.cli.exact import quantize, recheck
 from paraph.cli.layers import bits_of, layers_option, words_of
 from paraph.cli.places import json_option, key_options, needs, network_option, open_client, open_network
 from paraph.cli.terminal import emit, marked, note, printable, say, table, waiting
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 @click.group()
 def model() -> None:
     """Publish models and look at those that are registered."""
+
+
+model.add_command(quantize)
+model.add_command(recheck)
 
 
 @model.command()
