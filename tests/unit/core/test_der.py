@@ -92,6 +92,17 @@ def test_wrong_values(read: Reader, form: str) -> None:
     assert caught.value.code == "der.form"
 
 
+def test_long_integers() -> None:
+    """An integer twice as long as the largest key's is read, and no longer one."""
+    longest = node(0x02, b"\1" + bytes(der.INTEGER_BYTES_MAX - 1))
+    assert der.integer(der.read(longest, "it"), "it").bit_length() == 8 * der.INTEGER_BYTES_MAX - 7
+
+    with pytest.raises(Malformed) as caught:
+        der.integer(der.read(node(0x02, b"\1" + bytes(der.INTEGER_BYTES_MAX)), "it"), "it")
+
+    assert caught.value.code == "der.size"
+
+
 KINDS: list[Reader] = [der.integer, der.boolean, der.bit_string, der.oid, der.text, der.time_s, der.sequence]
 
 

@@ -158,6 +158,10 @@ FAULTS: Final[dict[str, tuple[Made, str]]] = {
         TDX.but(chain=own(authority=certificate("authority").replace(b"\2\2\0\xa1", b"\2\2\x80\xa1"))),
         "quote.certificate",
     ),
+    "number zero": (
+        TDX.but(chain=own(authority=certificate("other").replace(b"\2\1\t", b"\2\1\0", 1))),
+        "quote.certificate",
+    ),
     "no certificate of the signer": (
         TDX.beside(tcb_info_issuer_chain=chain(b"\x30\0", certificate("root"))),
         "quote.certificate",
