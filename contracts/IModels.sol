@@ -12,11 +12,16 @@ interface IModels {
 
     event ModelTransferred(bytes32 indexed modelId, address indexed before, address indexed owner);
 
+    event ExactModelRegistered(bytes32 indexed modelId, bytes32 indexed exactId, bytes32 graph, bytes32 weightRoot, uint32 version);
+
     /// @notice The first to register a model owns it here.
     function register(bytes32 modelId, bytes32 manifestDigest, string memory name, string memory kind, uint16 royaltyBps, uint8 layers, uint256 base, uint256 perInputUnit, uint256 perOutputUnit) external;
 
     /// @notice A new schedule from now on; work begun under the old one settles by the old one.
     function setPrice(bytes32 modelId, uint256 base, uint256 perInputUnit, uint256 perOutputUnit) external;
+
+    /// @notice By the model's owner, once. Another graph or other weights are another model.
+    function registerExact(bytes32 modelId, bytes memory graph, bytes32 weightRoot, uint32 version) external;
 
     /// @notice Another account becomes the owner and earns from now on.
     function transfer(bytes32 modelId, address owner) external;
@@ -26,6 +31,12 @@ interface IModels {
 
     /// @notice A schedule, by version.
     function price(bytes32 modelId, uint32 version) external view returns (uint256 base, uint256 perInputUnit, uint256 perOutputUnit, uint64 ended);
+
+    /// @notice The exact id, the graph's digest, the commitment to the weights, and the proof system's version.
+    function exact(bytes32 modelId) external view returns (bytes32 exactId, bytes32 graph, bytes32 weightRoot, uint32 version);
+
+    /// @notice The graph's canonical bytes.
+    function graph(bytes32 modelId) external view returns (bytes memory graph);
 
     /// @notice Models registered.
     function count() external view returns (uint256 models);

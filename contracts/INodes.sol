@@ -18,6 +18,8 @@ interface INodes {
 
     event NodeLeft(address indexed node, uint256 bond);
 
+    event NodeSlashed(address indexed node, uint256 amount);
+
     event EnclaveRegistered(address indexed node, address indexed receiptKey, bytes32 indexed release, string platform, uint8 trust, uint64 expires);
 
     event EnclaveClosed(address indexed node, address indexed receiptKey, string reason);

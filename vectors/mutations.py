@@ -237,6 +237,8 @@ def _shapes() -> Iterator[Case]:
 # --- requests and receipts ---------------------------------------------------------------------------------------
 
 BOUND: Final = ("receipt.request",)
+UNPROVABLE: Final = ("evidence.layer", "registry.exact", "registry.model")
+"""An answer of the layer zkml without graph and record, of a model that does not offer it."""
 
 
 def _remade(base: str = UNSETTLED, chain_id: int = world.CHAIN_ID, **changed: object) -> Bundle:
@@ -322,10 +324,10 @@ def _receipts() -> Iterator[Case]:
     failed = (*BOUND, "response.form", "registry.model", "registry.price")
     yield lie("another model than asked", UNSETTLED, _remade(model_id=other), *failed)
     yield lie(
-        "another layer than asked", UNSETTLED, _remade(layer=Layer.ZK), *BOUND, "evidence.layer", "registry.model"
+        "another layer than asked", UNSETTLED, _remade(layer=Layer.ZK), *BOUND, *UNPROVABLE
     )
     zk = _asked(layer=Layer.ZK)
-    yield lie("a layer this version cannot check", UNSETTLED, zk, "evidence.layer", "registry.model")
+    yield lie("an answer of the layer zkml without its parts", UNSETTLED, zk, *UNPROVABLE)
     tee = _asked(layer=Layer.TEE)
     yield lie("a node's key where an enclave's is due", UNSETTLED, tee, "evidence.layer", "registry.records")
     yield lie(

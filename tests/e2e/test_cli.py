@@ -145,7 +145,7 @@ def test_infer_takes_files_and_types(here: Path) -> None:
     [
         (("chat", "nobody/nothing", "hi"), "models.unknown"),
         (("chat", MODEL, "hi", "--max-price", "0.0000001"), "request.cap"),
-        (("chat", MODEL, "hi", "--layer", "zk"), "models.layer"),
+        (("chat", MODEL, "hi", "--layer", "zkml"), "models.layer"),
         (("chat", MODEL, "hi", "--node", "0x" + "1" * 40), "nodes.unknown"),
         (("infer", "breast-cancer", "--input", "measurements=[[1, 2]]"), "engine.input_dtype"),
         (("infer", MODEL, "--input", "x=[1.5]"), "request.kind"),

@@ -44,7 +44,7 @@ from paraph.core.ident import Address, ModelId, RequestKey
 from paraph.core.keys import PrivateKey
 from paraph.core.tensor import Tensor
 from paraph.flows import effective
-from paraph.flows.effect import Draw, Effect, Flow, Hear, Listen, Now, Post, Rpc, Show, Sign, Wait, Witnesses
+from paraph.flows.effect import Draw, Effect, Flow, Get, Hear, Listen, Now, Post, Rpc, Show, Sign, Wait, Witnesses
 from paraph.flows.ports import KeyValue, TensorEngine, TextEngine
 from paraph.flows.serve import Identity
 from paraph.full_node.chain import Chain
@@ -406,9 +406,11 @@ class Hands:
     def _do(self, effect: Effect[Any]) -> Any:
         match effect:
             case Post():
-                return decode(self._post(effect.url, effect.body))
+                return decode(self._http("POST", effect.url, effect.body))
+            case Get():
+                return decode(self._http("GET", effect.url))
             case Listen():
-                lines = self._post(effect.url, effect.body).split(b"\n")
+                lines = self._http("POST", effect.url, effect.body).split(b"\n")
                 self._events = [decode(line[6:]) for line in lines if line.startswith(b"data: {")]
                 return None
             case Hear():
@@ -419,16 +421,16 @@ class Hands:
             case _:
                 return self._local(effect)
 
-    def _post(self, url: str, body: JsonObject) -> bytes:
+    def _http(self, method: str, url: str, body: JsonObject | None = None) -> bytes:
         endpoint = next((each for each in self._markets if url.startswith(each)), "")
         if not endpoint or endpoint in self.dead:
             raise Unavailable("http.unreachable", f"nobody answers at {url}")
-        return go(_posted(self._markets[endpoint], url.removeprefix(endpoint), body))
+        return go(_answered(self._markets[endpoint], method, url.removeprefix(endpoint), body))
 
 
-async def _posted(market: Market, path: str, body: JsonObject) -> bytes:
+async def _answered(market: Market, method: str, path: str, body: JsonObject | None) -> bytes:
     async with market.door() as http:
-        response = await http.post(path, json=body)
+        response = await http.request(method, path, json=body)
     if response.status_code != 200:
         raise error_of(response.status_code, response.content)
     return response.content

@@ -4,7 +4,7 @@
 false in its world and everything else stays true: `build(receipt={"price": 1})` is an honestly signed wrong price.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Final, Literal, TypeAlias
@@ -22,7 +22,7 @@ from paraph.core.smt import EMPTY, StateProof
 from paraph.core.tensor import Tensor
 from paraph.ledger.tree import prove, update
 from paraph.proofs.attestation import Attestation
-from paraph.proofs.bundle import Answer, Bundle, Chain, Proved, Settled
+from paraph.proofs.bundle import Answer, Bundle, Chain, Exactly, Proved, Settled
 from paraph.proofs.check import given_of, units
 from paraph.proofs.header import Header, SignedHeader
 from paraph.proofs.light.trim import trimmed
@@ -30,6 +30,7 @@ from paraph.proofs.light.types import LightBlock
 from paraph.proofs.manifest import Manifest, ModelFile
 from paraph.proofs.policy import Trust
 from paraph.proofs.profile import EngineProfile
+from paraph.proofs.proven import ExactPart
 from paraph.proofs.quotes.binding import Keyset, bound
 from paraph.proofs.quotes.evidence import Evidence
 from paraph.proofs.receipt import (
@@ -51,9 +52,11 @@ from paraph.proofs.records import (
     Release,
     batch_key,
     enclave_key,
+    exact_key,
     model_key,
     node_key_key,
     price_key,
+    proven_key,
     release_id,
     release_key,
 )
@@ -229,6 +232,8 @@ def build(
     model: Mapping[str, object] = {},
     price: Mapping[str, object] = {},
     vouched: Mapping[bytes, bytes] = {},
+    proofs: Mapping[bytes, bytes] = {},
+    exact: ExactPart | None = None,
     header: Mapping[str, object] = {},
     trust: Mapping[str, object] = {},
     payer: PrivateKey = PAYER,
@@ -242,7 +247,8 @@ def build(
     are replaced whole, and their digests and units follow. `request`, `receipt` and `header` (the producer's) are
     fields replaced before signing, `node_key`, `model` and `price` fields of the ledger's records before the state is
     made, `trust` fields of the trust file. `vouched` are records by their keys: the enclave's and its release's, which
-    stand for the key that signs in place of a node key's record. `payer`, `hot` and `producer` are who signs the
+    stand for the key that signs in place of a node key's record; `proofs` those of an exact model and of the proof that
+    was taken, and `exact` the part that goes with them. `payer`, `hot` and `producer` are who signs the
     request, the receipt and the header.
     """
     body = body_of(kind) if body is None else body
@@ -301,6 +307,7 @@ def build(
     signers = vouched or {node_key_key(HOT.address): key_record.encode()}
     state |= {
         **signers,
+        **proofs,
         model_key(model_id): model_record.encode(),
         price_key(model_id, 1): schedule.encode(),
         batch_key(BATCH): Batch(merkle.root(leaves), len(leaves), HEIGHT - 1, NOW_S + 5).encode(),
@@ -335,10 +342,16 @@ def build(
         proved(model_key(model_id)),
         proved(price_key(model_id, 1)),
         place if settled else None,
-        *(proved(each) for each in release_place),
+        proved(release_place[0]) if release_place else None,
+        _exactly(made, proofs, proved),
     )
     pinned = replace(TRUST if seal == "producer" else TRUST_VALIDATORS, **trust)  # type: ignore[arg-type]
-    return Case(Bundle(signed, body, answer, chain), pinned, tree, batch)
+    return Case(Bundle(signed, body, answer, chain, exact), pinned, tree, batch)
+
+
+def _exactly(made: Receipt, proofs: Mapping[bytes, bytes], proved: Callable[[bytes], Proved]) -> Exactly | None:
+    record, proven = exact_key(made.model_id), proven_key(made.payer, made.request_key)
+    return Exactly(proved(record), proved(proven) if proven in proofs else None) if record in proofs else None
 
 
 # --- enclaves ----------------------------------------------------------------------------------------------------

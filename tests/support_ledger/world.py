@@ -26,6 +26,7 @@ from paraph.ledger.tree import Update, update
 from paraph.ledger.truths import broken
 from paraph.ledger.tx import Tx
 from paraph.ledger.versions import BY_ADDRESS, BY_NAME
+from paraph.proofs.quotes.evidence import CHECKS, Checks
 from paraph.proofs.receipt import SIGNATURE_DIGEST, Receipt, SignedReceipt
 from paraph.proofs.request import Layer, Request, SignedRequest
 
@@ -156,10 +157,12 @@ class World:
     Args:
         state: committed state.
         audited: check all truths after each block.
+        checks: of what platforms signed, and of proofs.
     """
 
     state: dict[bytes, bytes] = field(default_factory=dict)
     audited: bool = True
+    checks: Checks = CHECKS
     height: int = 0
     now: int = START_S
     last: Applied | None = None
@@ -216,7 +219,7 @@ class World:
     def apply(self, *raw: bytes, seconds: int = 1, proposer: Address = PROPOSER) -> Applied:
         """A block of raw transactions, `seconds` after the last one."""
         block = Block(self.height + 1, self.now + seconds, proposer, raw, ZERO_DIGEST)
-        applied = apply_block(self.state.get, block)
+        applied = apply_block(self.state.get, block, checks=self.checks)
         self.commit(applied.changes)
         self.height, self.now, self.last = block.height, block.time_s, applied
         if self.audited:
@@ -269,7 +272,7 @@ class World:
     ) -> Simulated:
         """What a call would do in the next block."""
         facts = facts_of(State(self.state.get), self.height + 1, self.now, ZERO_ADDRESS)
-        return simulate(self.state.get, facts, sender, to, Wei(value), data, gas_limit)
+        return simulate(self.state.get, facts, sender, to, Wei(value), data, gas_limit, self.checks)
 
     def view(self, contract: str, method: str, *arguments: abi.Value) -> abi.Value:
         """The outputs of a view: the value itself where there is one."""

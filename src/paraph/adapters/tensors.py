@@ -74,6 +74,17 @@ def from_array(name: str, array: Any) -> Tensor:
     return pack(name, datatype, _shape(array), array)
 
 
+def whole_numbers(name: str, array: Any) -> Tensor:
+    """A tensor of an exact model, from a numpy array or nested lists of integers of -128 to 127.
+
+    Raises:
+        Malformed: `tensor.data`: a value that is none of them.
+    """
+    if hasattr(array, "dtype") and hasattr(array, "tolist"):
+        array = array.tolist()
+    return pack(name, "INT8", _shape(array), array)
+
+
 def _pack(datatype: str, flat: list[Any]) -> bytes:
     if datatype == "BYTES":
         items = [value.encode() if isinstance(value, str) else bytes(value) for value in _all(flat, str, bytes)]

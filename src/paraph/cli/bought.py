@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 import click
 
+from paraph.cli.layers import LAYERS
 from paraph.cli.terminal import note, waiting
 from paraph.cli.trust import min_trust_option
 from paraph.core.amount import format_opg, parse_opg
 from paraph.core.ident import to_hex
 from paraph.core.keys import address_from_text, checksummed
+from paraph.proofs.exactness import WORDS
+from paraph.proofs.promised import promise_from_json
 from paraph.proofs.quotes.claims import TrustClass
+from paraph.proofs.request import Layer
 
 if TYPE_CHECKING:
     from paraph.sdk.answer import Answer
@@ -54,7 +58,7 @@ def terms_options(command: F) -> F:
         min_trust_option,
         click.option(
             "--layer",
-            type=click.Choice(("signature", "tee", "zk")),
+            type=click.Choice(tuple(LAYERS)),
             default="signature",
             show_default=True,
             help="How the answer is verified.",
@@ -98,10 +102,11 @@ def tell(answer: "Answer", save: Path | None) -> None:
     """One line on a verified answer, beside it."""
     receipt = answer.receipt
     parts = [
-        f"✓ verified, layer {receipt.layer.name.lower()}{_trust(answer)}",
+        f"✓ verified, layer {receipt.layer.word}{_trust(answer)}",
         f"{format_opg(answer.price)} OPG",
         f"node {checksummed(receipt.node)[:10]}…",
         "settled" if answer.settled else "not settled yet",
+        *_proof(answer),
     ]
     if save is not None:
         parts.append(f"saved to {save}")
@@ -115,6 +120,16 @@ def _trust(answer: "Answer") -> str:
     return " (SIMULATED, no hardware)" if answer.trust is TrustClass.SIMULATED else f" ({answer.trust.word})"
 
 
+def _proof(answer: "Answer") -> list[str]:
+    """What there is of the proof that was promised; nothing with layers that promise none."""
+    if answer.receipt.layer is not Layer.ZK:
+        return []
+    part = answer.bundle.exact
+    if part is not None and part.proof is not None:
+        return [f"proven, {WORDS[part.proof.mode]}"]
+    return [f"its proof is promised by block {promise_from_json(answer.bundle.answer.evidence).due}"]
+
+
 def facts(answer: "Answer", save: Path | None) -> dict[str, Any]:
     """What JSON says of a verified answer, beside its content."""
     receipt = answer.receipt
@@ -122,6 +137,7 @@ def facts(answer: "Answer", save: Path | None) -> dict[str, Any]:
         "verified": answer.verdict.verified,
         "trust_class": None if answer.trust is None else answer.trust.word,
         "settled": answer.settled,
+        "proven": answer.proven,
         "saved": None if save is None else str(save),
         "price_wei": str(answer.price),
         "price_opg": format_opg(answer.price),

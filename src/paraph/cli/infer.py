@@ -10,14 +10,18 @@ import click
 
 from paraph.cli.bought import Terms, facts, finish, options_of, tell, terms_options
 from paraph.cli.places import json_option, key_options, needs, network_option, open_client, read_file
+from paraph.cli.provable import PATIENCE_S, by_card, meaning, wait_sentence
 from paraph.cli.terminal import emit, printable, say, waiting
 from paraph.core.encode import decode
 from paraph.core.errors import Malformed
 from paraph.core.limits import JSON_BYTES_MAX
 from paraph.core.tensor import ELEMENT_BYTES
+from paraph.proofs.request import Layer
 
 if TYPE_CHECKING:
     from paraph.core.tensor import Tensor
+    from paraph.sdk.answer import Answer
+    from paraph.sdk.client import Client
 
 VALUES_SHOWN = 12
 """Values of a tensor on one line; `--json` has all."""
@@ -35,6 +39,7 @@ DATATYPES = frozenset((*ELEMENT_BYTES, "BYTES"))
 )
 @click.option("--output", "outputs", multiple=True, metavar="NAME", help="Only this output; by default all.")
 @terms_options
+@click.option("--wait-proof", is_flag=True, help="Layer zkml: wait for the proof too; what is saved then has it.")
 @network_option
 @key_options
 @json_option
@@ -42,6 +47,7 @@ def infer(
     model: str,
     inputs: tuple[str, ...],
     outputs: tuple[str, ...],
+    wait_proof: bool,
     network_file: Path | None,
     wallet_file: Path | None,
     password_file: Path | None,
@@ -49,32 +55,57 @@ def infer(
     as_json: bool,
     **terms: Unpack[Terms],
 ) -> None:
-    """Run a tensor model on named inputs; what comes back is verified."""
+    """Run a tensor model on named inputs; what comes back is verified.
+
+    With --layer zkml an exact model answers at once, and promises a proof. It takes one row: plain numbers become its
+    integers by its registered card; NAME:INT8=… are the integers themselves.
+    """
     if not inputs:
         raise click.UsageError("give at least one --input NAME=VALUE")
+    if wait_proof and terms["layer"] != Layer.ZK.word:
+        raise click.UsageError("--wait-proof goes with --layer zkml: no other layer promises a proof")
     named: dict[str, Any] = {}
     for text in inputs:
         name, value = read_input(text)
         if name in named:
             raise click.UsageError(f"the input {name!r} is given twice")
         named[name] = value
+    card = None
     with open_client(network_file, wallet_file, password_file, devnet_key) as client:
         with waiting("asking"):
-            answer = client.infer(model, named, outputs, **options_of(terms))
+            given: Mapping[str, Any] = named
+            if terms["layer"] == Layer.ZK.word:
+                given, card = by_card(client, model, named)
+            answer = client.infer(model, given, outputs, **options_of(terms))
         answer = finish(client, answer, terms)
+        if wait_proof:
+            answer = _proven(client, answer, terms["save"])
         tensors = answer.tensors
+    meant = {} if card is None else meaning(card, answer)
     if as_json:
         emit(
             {
                 "outputs": {name: {**tensor.as_json(), "values": plain(tensor)} for name, tensor in tensors.items()},
                 "model": model,
+                **meant,
                 **facts(answer, terms["save"]),
             }
         )
         return
     for name, tensor in tensors.items():
         say(printable(f"{name}: {tensor.datatype} {list(tensor.shape)} {_short(plain(tensor))}"))
+    if meant:
+        said = "" if meant["answer"] is None else f"answer: {meant['answer']}; "
+        say(printable(f"{said}scores {_short(meant['scores'])}"))
     tell(answer, terms["save"])
+
+
+def _proven(client: "Client", answer: "Answer", save: Path | None) -> "Answer":
+    with waiting("waiting for the proof") as change:
+        answer = client.proof(answer, PATIENCE_S, lambda progress: change(wait_sentence(progress)))
+    if save is not None:
+        answer.save(save)
+    return answer
 
 
 def read_input(text: str) -> tuple[str, Any]:

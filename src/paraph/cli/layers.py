@@ -9,8 +9,7 @@ from paraph.proofs.request import Layer
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-VERIFIED: Final = {"signature": Layer.SIGNATURE, "tee": Layer.TEE}
-"""Those that this version can verify."""
+LAYERS: Final = {layer.word: layer for layer in Layer}
 
 
 def layers_option(*default: str) -> Callable[[F], F]:
@@ -19,7 +18,7 @@ def layers_option(*default: str) -> Callable[[F], F]:
         "--layer",
         "layers",
         multiple=True,
-        type=click.Choice(tuple(VERIFIED)),
+        type=click.Choice(tuple(LAYERS)),
         default=default,
         show_default=True,
         help="A verification layer that is offered; repeat it.",
@@ -28,9 +27,9 @@ def layers_option(*default: str) -> Callable[[F], F]:
 
 def bits_of(layers: Iterable[str]) -> int:
     """The set of bits of layers by their words."""
-    return sum(1 << (VERIFIED[word] - 1) for word in set(layers))
+    return sum(1 << (LAYERS[word] - 1) for word in set(layers))
 
 
 def words_of(bits: int) -> list[str]:
     """The layers in a set of bits, in words."""
-    return [layer.name.lower() for layer in Layer if bits >> (layer - 1) & 1]
+    return [layer.word for layer in Layer if bits >> (layer - 1) & 1]

@@ -14,10 +14,14 @@ from paraph.core.amount import format_opg, parse_opg
 from paraph.core.errors import Rejected
 from paraph.core.ident import to_hex
 from paraph.core.keys import checksummed
-from paraph.proofs.manifest import KINDS, Manifest
+from paraph.proofs.manifest import GRAPH, KINDS, Manifest
+from paraph.proofs.zk.statement import VERSION, exact_id
 
 if TYPE_CHECKING:
+    from paraph.adapters.provers.model import ExactModel
+    from paraph.core.ident import Digest, ModelId
     from paraph.flows.registry import Offer
+    from paraph.sdk.client import Client
 
 
 @click.group()
@@ -32,7 +36,12 @@ model.add_command(recheck)
 @model.command()
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
 @click.option("--name", required=True, help="How people call it; `owner/name` by habit.")
-@click.option("--kind", type=click.Choice(KINDS), required=True, help="text: a language model. tensor: any ONNX model.")
+@click.option(
+    "--kind",
+    type=click.Choice(KINDS),
+    required=True,
+    help="text: a language model. tensor: an ONNX model, or an exact one.",
+)
 @click.option("--royalty", type=click.IntRange(0, 10_000), default=0, show_default=True, help="Your part, in 1/100 %.")
 @click.option("--base", default="0", show_default=True, metavar="OPG", help="Price of one answer.")
 @click.option("--per-input", default="0", show_default=True, metavar="OPG", help="And of each token or row in.")
@@ -67,18 +76,31 @@ def push(
     """Register the model in PATH, a file or a folder: its id, its price, and your royalty.
 
     Every file is inspected first. The id is the hash of the files: the same files are the same model everywhere.
+    A folder made by `paraph model quantize` is an exact model: its graph and the commitment to its weights are
+    registered too, once for all, so that answers can be proven (`--layer zkml`).
     """
     with needs("node"):
         from paraph.adapters.blobs.folder import FolderBlobs
         from paraph.adapters.engines.open import find_model
         from paraph.inference_node.models import describe, keep
     prices = parse_opg(base), parse_opg(per_input), parse_opg(per_output)
+    exact: ExactModel | None = None
     with waiting("inspecting"):
-        file = find_model(path, "gguf" if kind == "text" else "onnx")
-        batch_class = "single" if kind == "text" else asyncio.run(_probed(file))
+        if kind == "tensor" and (path / GRAPH).is_file():
+            exact, batch_class = _exact(path), "invariant"
+        else:
+            file = find_model(path, "gguf" if kind == "text" else "onnx")
+            batch_class = "single" if kind == "text" else asyncio.run(_probed(file))
         manifest, places = describe(path, name, kind, batch_class)
+    if "zkml" in layers and exact is None:
+        raise Rejected(
+            "model.not_exact", "answers of exact models only can be proven: `paraph model quantize` makes one"
+        )
+    root = None if exact is None else _committed(exact)
     model_id = manifest.model_id()
     facts = {"model_id": to_hex(model_id), "manifest": manifest.as_json(), "manifest_digest": to_hex(manifest.digest())}
+    if exact is not None and root is not None:
+        facts |= {"exact_id": to_hex(exact_id(exact.graph.digest, root)), "weight_root": to_hex(root)}
     if not as_json:
         say(f"{printable(name)}: {len(manifest.files)} files, model id {to_hex(model_id)}, batch class {batch_class}")
     if node_home is not None and not dry_run:
@@ -98,6 +120,8 @@ def push(
         if known is not None and known.owner != client.account:
             raise Rejected("model.taken", f"{checksummed(known.owner)} has registered this model already")
         sent = None if known else client.transact(MODELS, "register", *arguments)
+        if exact is not None and root is not None and not _is_exact(client, model_id):
+            sent = client.transact(MODELS, "registerExact", model_id, exact.graph.bytes, root, VERSION)
     if as_json:
         emit({**facts, "registered": True, "transaction": None if sent is None else sent_json(sent)})
     elif sent is None:
@@ -211,6 +235,37 @@ async def _probed(file: Path) -> str:
         return await probe(engine)
     finally:
         await engine.close()
+
+
+def _exact(path: Path) -> "ExactModel":
+    """The exact model of a folder, which holds nothing else: every file is part of the model's id."""
+    from paraph.adapters.provers.model import FILES, load
+
+    found = sorted(each.relative_to(path).as_posix() for each in path.rglob("*") if not each.is_dir())
+    if found != sorted(FILES):
+        raise Rejected("model.files", f"an exact model is {', '.join(FILES)} and nothing else; here are {found}"[:500])
+    return load(path)
+
+
+def _committed(exact: "ExactModel") -> "Digest":
+    """The commitment to the model's weights."""
+    with needs("zk"):
+        from paraph.adapters.provers.prove import commit_weights
+    with waiting("committing to the weights"):
+        return commit_weights(exact.graph, exact.weights).root
+
+
+def _is_exact(client: "Client", model_id: "ModelId") -> bool:
+    from paraph.cli.reading import ask
+    from paraph.flows.exact import registered
+
+    try:
+        ask(client.network, registered(client.network.trust, model_id))
+    except Rejected as error:
+        if error.code != "models.not_exact":
+            raise
+        return False
+    return True
 
 
 def _keep_manifest(node_home: Path, manifest: Manifest) -> None:

@@ -35,6 +35,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "light": ("paraph.cli.light", "A local Ethereum JSON-RPC that verifies all it shows."),
     "network": ("paraph.cli.network", "What is pinned of a network: show it, keep it fresh."),
     "receipt": ("paraph.cli.receipt", "Show, settle and replay saved answers."),
+    "proof": ("paraph.cli.proof", "Promised proofs: look, fetch, or the price back."),
     "wallet": ("paraph.cli.wallet", "Your key, its balance and its escrow."),
     "model": ("paraph.cli.model", "Publish models and look at them."),
     "node": ("paraph.cli.node", "Inference nodes: look, register, run."),

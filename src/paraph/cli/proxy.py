@@ -30,7 +30,7 @@ PORT = 11_435
     help="Serve MODEL under the name that a client insists on; may be given several times.",
 )
 @click.option("--max-price", metavar="OPG", help="Pay no more than this for one answer.")
-@click.option("--layer", type=click.Choice(("signature", "tee", "zk")), default="signature", show_default=True)
+@click.option("--layer", type=click.Choice(("signature", "tee")), default="signature", show_default=True)
 @min_trust_option
 @click.option("--private", is_flag=True, help="Layer tee: seal requests and answers to the enclave's own key.")
 @click.option("--relay", default="", metavar="URL", help="Layer tee: let this relay carry them, sealed.")

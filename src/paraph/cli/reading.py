@@ -1,9 +1,11 @@
 """Asking the network without a key: reads of the registry, each proved, and nothing that needs a signature."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from paraph.adapters.http.client import Means, SyncDriver
+from paraph.adapters.http.client import Done, Means, SyncDriver
 from paraph.adapters.system import SystemClock, random_bytes
+from paraph.core.encode import JsonObject
 from paraph.flows.effect import Flow
 
 if TYPE_CHECKING:
@@ -12,10 +14,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def ask(network: "Network", flow: Flow[T]) -> T:
-    """The result of a flow that signs nothing."""
+def ask(network: "Network", flow: Flow[T], told: Callable[[JsonObject], object] = lambda _: None) -> T:
+    """The result of a flow that signs nothing; `told` is called with what it shows on the way."""
     driver = SyncDriver(Means(network.rpc_url, SystemClock().now_ms, random_bytes))
     try:
-        return driver.run(flow)
+        for event in driver.play(flow):
+            if isinstance(event, Done):
+                return event.value
+            told(event.chunk)
     finally:
         driver.close()
+    raise AssertionError("a flow ends with Done")

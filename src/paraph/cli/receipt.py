@@ -16,6 +16,7 @@ from paraph.core.keys import checksummed
 from paraph.core.limits import JSON_BYTES_MAX
 from paraph.proofs.attested import worth
 from paraph.proofs.bundle import Bundle, decode_bundle
+from paraph.proofs.profile import EngineProfile
 
 if TYPE_CHECKING:
     from paraph.flows.replay import Comparison
@@ -47,12 +48,10 @@ def show(file: Path, as_json: bool) -> None:
         "node": checksummed(found.node),
         "signed by": checksummed(found.signer),
         "payer": checksummed(found.payer),
-        "layer": found.layer.name.lower()
-        if trust is None
-        else f"{found.layer.name.lower()}, by an enclave: {trust.word}",
+        "layer": found.layer.word if trust is None else f"{found.layer.word}, by an enclave: {trust.word}",
         "price": f"{format_opg(found.price)} OPG, for {found.input_units} units in and {found.output_units} out",
         "time": f"{_moment(found.started_ms)}, took {found.ended_ms - found.started_ms} ms, at block {found.height}",
-        "engine": f"{profile.engine} {profile.engine_version}, {profile.isa}, bit-exact: {profile.bit_exact}",
+        "engine": f"{_engine(profile)}, bit-exact: {profile.bit_exact}",
         "settled": "not in this file" if settled is None else f"batch {settled.batch}, receipt {settled.index + 1}",
     }
     for name, value in rows.items():
@@ -135,7 +134,8 @@ def _tell(found: "Comparison", bundle: Bundle) -> None:
         for each in found.profile:
             say(printable(f"    {each.sentence}"))
     else:
-        say(marked(f"✓ the same engine profile: {printable(_engine(bundle))}"))
+        profile = bundle.answer.profile
+        say(marked(f"✓ the same engine profile: {printable(_engine(profile))}, {profile.threads} threads"))
     if found.first is not None:
         say(marked("✗ ") + paint("differs", "red", bold=True) + printable(f": {found.first.sentence}"))
     elif found.unsigned:
@@ -145,9 +145,9 @@ def _tell(found: "Comparison", bundle: Bundle) -> None:
         say(marked("✓ ") + paint("bit-equal", "green", bold=True) + more)
 
 
-def _engine(bundle: Bundle) -> str:
-    profile = bundle.answer.profile
-    return f"{profile.engine} {profile.engine_version}, {profile.isa}, {profile.threads} threads"
+def _engine(profile: EngineProfile) -> str:
+    # What is exact runs alike on every processor, and names none.
+    return ", ".join(filter(None, (f"{profile.engine} {profile.engine_version}", profile.isa)))
 
 
 def _read(file: Path) -> Bundle:

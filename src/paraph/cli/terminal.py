@@ -6,7 +6,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, TextIO
 
@@ -76,22 +76,26 @@ def table(rows: Sequence[Sequence[str]], head: Sequence[str]) -> Iterable[str]:
 
 
 @contextmanager
-def waiting(what: str) -> Iterator[None]:
-    """A sign of life on a terminal while something takes more than a second; silence anywhere else."""
+def waiting(what: str) -> Iterator[Callable[[str], None]]:
+    """A sign of life on a terminal while something takes more than a second; silence anywhere else.
+
+    Yields what changes the words that are shown.
+    """
+    words = [what]
     if not sys.stderr.isatty():
-        yield
+        yield words.append
         return
     over = threading.Event()
-    sign = threading.Thread(target=_sign, args=(what, over), daemon=True)
+    sign = threading.Thread(target=_sign, args=(words, over), daemon=True)
     sign.start()
     try:
-        yield
+        yield words.append
     finally:
         over.set()
         sign.join()
 
 
-def _sign(what: str, over: threading.Event) -> None:
+def _sign(words: list[str], over: threading.Event) -> None:
     began = time.monotonic()
     if over.wait(PATIENCE_S):
         return
@@ -99,7 +103,7 @@ def _sign(what: str, over: threading.Event) -> None:
     while not over.wait(0.1):
         frame += 1
         passed = time.monotonic() - began
-        sys.stderr.write(f"\r\x1b[2K{FRAMES[frame % len(FRAMES)]} {what} {passed:.0f} s")
+        sys.stderr.write(f"\r\x1b[2K{FRAMES[frame % len(FRAMES)]} {printable(words[-1])} {passed:.0f} s")
         sys.stderr.flush()
     sys.stderr.write("\r\x1b[2K")
     sys.stderr.flush()

@@ -24,3 +24,4 @@ class Tag(Enum):
     ZK_MODEL = "paraph/zk-model/1"
     ZK_IO = "paraph/zk-io/1"
     ZK_REQUEST = "paraph/zk-request/1"
+    ZK_SEED = "paraph/zk-seed/1"

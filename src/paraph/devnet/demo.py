@@ -8,13 +8,17 @@ import argparse
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
+
+import numpy as np
 
 from paraph.core.amount import Wei, format_opg
 from paraph.core.errors import ParaphError
 from paraph.core.ident import Address
 from paraph.core.keys import checksummed
+from paraph.devnet.exact_models import digit
 from paraph.devnet.models import patient
 from paraph.devnet.network import Devnet
 from paraph.devnet.shape import SOLO, Shape
@@ -28,10 +32,13 @@ from paraph.sdk.answer import Answer
 from paraph.sdk.client import Client
 
 OUT: Final = Path("build/demo")
+SHADES: Final = " .:-=+*#%@"
 QUESTION: Final = "In two sentences: why should anyone be able to check which model wrote an answer?"
 ENCLAVED: Final = "In one sentence: what is an enclave?"
-ANSWERS: Final = ("chat.json", "infer.json", "tee.json")
-LEAST: Final = (TrustClass.HARDWARE, TrustClass.HARDWARE, TrustClass.SIMULATED)
+DIGIT: Final = 1_700
+"""Of 1797 images; the classifier was trained on the first 1437."""
+ANSWERS: Final = ("chat.json", "infer.json", "tee.json", "zk.json")
+LEAST: Final = (TrustClass.HARDWARE, TrustClass.HARDWARE, TrustClass.SIMULATED, TrustClass.HARDWARE)
 """What each is checked for: an enclave that is simulated must be asked for by name."""
 
 
@@ -54,11 +61,12 @@ def main(shape: Shape = SOLO, out: Path = OUT) -> int:
     _say(f"\n{time.monotonic() - began:.0f} s. Check again any time, anywhere:")
     _say(f"  paraph verify {out}/chat.json --trust {out}/trust.json")
     _say(f"  paraph verify {out}/tee.json --trust {out}/trust.json --min-trust simulated")
+    _say(f"  paraph verify {out}/zk.json --trust {out}/trust.json")
     return 0 if all(verified) else 1
 
 
 def buy(devnet: Devnet, out: Path) -> None:
-    """Buy three answers and show who was paid; leave them, settled, in `out` with the trust file to check them by."""
+    """Buy four answers and show who was paid; leave them, settled, in `out` with the trust file to check them by."""
     shutil.copyfile(devnet.trust_file, out / "trust.json")
     with Client.open(devnet.network_file, devnet.key("user")) as client:
         people = {
@@ -99,14 +107,32 @@ def buy(devnet: Devnet, out: Path) -> None:
         _say(f"\n\n· verified, by an enclave that is SIMULATED; price {format_opg(enclaved.price)} OPG")
 
         _say("· waiting for the settlement")
-        answers = (chat, decision, enclaved)
+        answers = [client.settled(answer) for answer in (chat, decision, enclaved)]
+        answers.append(_proven(client))
         for answer, name in zip(answers, ANSWERS, strict=True):
-            client.settled(answer).save(out / name)
+            answer.save(out / name)
         _paid(client, people, before, escrow, answers)
 
 
+def _proven(client: Client) -> Answer:
+    """Ask the exact digits classifier about an image, and wait for the proof."""
+    shades, shown = digit(DIGIT)
+    _say("\n» which digit is this? (asked of an exact model; the answer is to be proven)\n")
+    for row in range(0, 64, 8):
+        _say("    " + "".join(2 * SHADES[int(shade) * (len(SHADES) - 1) // 16] for shade in shades[row : row + 8]))
+    card = client.card("digits")
+    began = time.monotonic()
+    answer = client.infer("digits", {"input": card.to_int8(np.array([shades]))}, layer="zkml")
+    said = card.answer(answer.outputs["output"])
+    _say(f"\n· it says {said} (the record says {shown}); verified; its proof is promised")
+    answer = client.proof(client.settled(answer))
+    took_s = time.monotonic() - began
+    _say(f"· proven (hiding, unaudited), and the proof is on the ledger {took_s:.1f} s after the question")
+    return answer
+
+
 def _paid(
-    client: Client, people: dict[str, Address], before: dict[str, Wei], escrow: int, answers: tuple[Answer, ...]
+    client: Client, people: dict[str, Address], before: dict[str, Wei], escrow: int, answers: Sequence[Answer]
 ) -> None:
     _say("\nwho was paid")
     total = 0

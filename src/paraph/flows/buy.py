@@ -13,19 +13,31 @@ from paraph.core.encode import Json, JsonObject, as_integer, as_list, as_object,
 from paraph.core.errors import Malformed, ParaphError, Rejected, Unavailable, Unverified
 from paraph.core.ident import Address, Digest, ModelId, RequestKey, to_hex
 from paraph.core.limits import JSON_BYTES_MAX
-from paraph.flows import effective, registry
+from paraph.flows import effective, exact, registry
 from paraph.flows.effect import Draw, Flow, Hear, Listen, Now, Post, Rpc, Show, Sign, Wait, ask
 from paraph.flows.meet import PLAIN, Line, Memory, meet
 from paraph.flows.registry import Offer, Snapshot
 from paraph.flows.serve import merge_tool_calls
 from paraph.proofs.attestation import attestation_from_json
-from paraph.proofs.bundle import Answer, Bundle, Chain, Settled, answer_from_json, settled_from_json
+from paraph.proofs.bundle import Answer, Bundle, Chain, Exactly, Settled, answer_from_json, settled_from_json
 from paraph.proofs.check import verify
+from paraph.proofs.exactness import row_of
 from paraph.proofs.policy import Trust
+from paraph.proofs.proven import ExactPart
 from paraph.proofs.quotes.claims import TrustClass
 from paraph.proofs.quotes.evidence import CHECKS, Checks
 from paraph.proofs.receipt import stream_next, stream_start
-from paraph.proofs.records import batch_key, enclave_key, model_key, node_key_key, price_key, release_key
+from paraph.proofs.records import (
+    ExactModel,
+    batch_key,
+    enclave_key,
+    exact_key,
+    model_key,
+    node_key_key,
+    price_key,
+    proven_key,
+    release_key,
+)
 from paraph.proofs.request import Layer, Request, SignedRequest, body_digest
 from paraph.proofs.seal import slim
 from paraph.proofs.verdict import Verified
@@ -115,16 +127,18 @@ def buy(trust: Trust, order: Order, memory: Memory | None = None) -> Flow[Verifi
         memory: of the enclaves that were met; None: nobody was.
 
     Raises:
-        Rejected, Malformed: what the registry or every node refuses. Unanswered: a node could not be reached, and no
-            other answered. Unverified: no enclave may be spoken to, and nothing was sent; or the answer does not
-            verify, and is not returned.
+        Rejected, Malformed: what the registry or every node refuses, or a request that cannot be proven. Unanswered: a
+            node could not be reached, and no other answered. Unverified: no enclave may be spoken to, and nothing was
+            sent; or the answer does not verify, and is not returned.
     """
     memory = Memory() if memory is None else memory
     found = yield from registry.offer(trust, order.model_id)
     if not found.model.layers >> (order.layer - 1) & 1:
-        raise Rejected("models.layer", f"{found.model.name} is not offered with the layer {order.layer.name.lower()}")
+        raise Rejected("models.layer", f"{found.model.name} is not offered with the layer {order.layer.word}")
     if (order.sealed or order.relay) and order.layer is not Layer.TEE:
         raise Rejected("request.private", "only an enclave has a key to seal to: ask with the layer tee")
+    if order.layer is Layer.ZK:
+        row_of(order.body)
     waiting = list((yield from registry.serving(trust, order.model_id, order.layer, order.node)))
     key = RequestKey((yield from ask(Draw(32))))
     failures: list[ParaphError] = []
@@ -299,7 +313,9 @@ def _verified(trust: Trust, asked: Asked, answer: Answer, checks: Checks) -> Flo
             snapshot = yield from registry.read(trust, *places.values())
             # The node may know a newer block than the server that was asked.
             if behind == 0 or receipt.height <= snapshot.seal.height:
-                bundle = Bundle(asked.signed, asked.order.body, answer, _chain(trust, snapshot, places, None))
+                chain = _chain(trust, snapshot, places, None)
+                part = yield from _exact_part(trust, answer, chain)
+                bundle = Bundle(asked.signed, asked.order.body, answer, chain, part)
                 return verify(bundle, trust, asked.order.least, checks)
             behind -= 1
         except Unavailable as error:
@@ -308,6 +324,14 @@ def _verified(trust: Trust, asked: Asked, answer: Answer, checks: Checks) -> Flo
             if tries == 0:
                 raise Unanswered(error, asked) from error
         yield from ask(Wait(200))
+
+
+def _exact_part(trust: Trust, answer: Answer, chain: Chain) -> Flow[ExactPart | None]:
+    """What the model computes, where a proof is promised; the promise must be one that the ledger holds the node to."""
+    if chain.exact is None:
+        return None
+    yield from exact.need_due(trust, answer)
+    return ExactPart((yield from exact.graph_of(trust, ExactModel.decode(chain.exact.record.value))), None)
 
 
 def _places(answer: Answer) -> dict[str, bytes]:
@@ -321,24 +345,38 @@ def _places(answer: Answer) -> dict[str, bytes]:
     if receipt.layer is Layer.TEE:
         release = attestation_from_json(answer.evidence).release
         places |= {"key": enclave_key(receipt.signer), "release": release_key(release)}
+    if receipt.layer is Layer.ZK:
+        places |= {"exact": exact_key(receipt.model_id), PROVEN: proven_key(receipt.payer, receipt.request_key)}
     return places
 
 
+PROVEN: Final = "proven"
+"""The one place where nothing may stand yet."""
+
+
 def _chain(trust: Trust, snapshot: Snapshot, places: dict[str, bytes], settled: Settled | None) -> Chain:
-    missing = [name for name, place in places.items() if place not in snapshot.values]
+    missing = [name for name, place in places.items() if place not in snapshot.values and name != PROVEN]
     if missing:
         codes = tuple((f"registry.{name}", f"the ledger does not know the receipt's {name}") for name in missing)
         raise Unverified(codes)
-    found = {name: snapshot.values[place] for name, place in places.items()}
+    found = {name: snapshot.values[place] for name, place in places.items() if place in snapshot.values}
     return Chain(
-        slim(snapshot.seal, trust), found["key"], found["model"], found["price"], settled, found.get("release")
+        slim(snapshot.seal, trust),
+        found["key"],
+        found["model"],
+        found["price"],
+        settled,
+        found.get("release"),
+        Exactly(found["exact"], found.get(PROVEN)) if "exact" in found else None,
     )
 
 
 def prove_settled(
-    trust: Trust, bundle: Bundle, least: TrustClass = TrustClass.HARDWARE
+    trust: Trust, bundle: Bundle, least: TrustClass = TrustClass.HARDWARE, checks: Checks = CHECKS
 ) -> Flow[Verified[Bundle] | None]:
     """The same bundle with the proof of its settlement; None while it is not settled.
+
+    What the ledger says by now of a promised proof is shown anew with it.
 
     Raises:
         Unverified: the settlement that the server shows does not verify.
@@ -355,11 +393,11 @@ def prove_settled(
         raise Unverified((("settlement.batch", f"the ledger has no batch {batch}"),))
     shown: dict[str, Json] = {"batch": batch, "index": index, "path": path, "record": snapshot.values[place].as_json()}
     chain = _chain(trust, snapshot, places, settled_from_json(shown))
-    return verify(replace(bundle, chain=chain), trust, least)
+    return verify(replace(bundle, chain=chain), trust, least, checks)
 
 
 def await_settled(
-    trust: Trust, bundle: Bundle, patience_ms: int, least: TrustClass = TrustClass.HARDWARE
+    trust: Trust, bundle: Bundle, patience_ms: int, least: TrustClass = TrustClass.HARDWARE, checks: Checks = CHECKS
 ) -> Flow[Verified[Bundle]]:
     """As `prove_settled`, asking until it is settled.
 
@@ -368,7 +406,7 @@ def await_settled(
     """
     began = yield from ask(Now())
     while True:
-        found = yield from prove_settled(trust, bundle, least)
+        found = yield from prove_settled(trust, bundle, least, checks)
         if found is not None:
             return found
         if (yield from ask(Now())) - began > patience_ms:

@@ -104,6 +104,13 @@ class Post(Effect["Json"]):
 
 
 @dataclass(frozen=True, slots=True)
+class Get(Effect["Json"]):
+    """The JSON at an address of a node. Raises what the node answered, or `Unavailable`."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class Listen(Effect[None]):
     """Send JSON to a node and keep listening to its events; read them one by one with `Hear`. Args: as `Post`."""
 

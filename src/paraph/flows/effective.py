@@ -12,6 +12,7 @@ from paraph.core.errors import Malformed, Rejected
 from paraph.core.ident import ModelId, to_hex
 from paraph.core.limits import BODY_DEPTH_MAX, NAME_BYTES_MAX, TENSORS_MAX
 from paraph.core.tensor import Tensor, tensor_from_json
+from paraph.proofs.exactness import SALT, salt_of
 
 TOKENS_MAX: Final = 1 << 20
 MESSAGES_MAX: Final = 4096
@@ -90,8 +91,16 @@ def embeddings(body: JsonObject, model_id: ModelId) -> dict[str, Json]:
     return {"kind": "embeddings", "model": to_hex(model_id), "inputs": inputs}
 
 
-def infer(tensors: tuple[Tensor, ...], outputs: tuple[str, ...], model_id: ModelId) -> dict[str, Json]:
+def infer(
+    tensors: tuple[Tensor, ...], outputs: tuple[str, ...], model_id: ModelId, salt: bytes | None = None
+) -> dict[str, Json]:
     """The effective form of a tensor request.
+
+    Args:
+        tensors: the inputs.
+        outputs: the names of those that are wanted; none for all.
+        model_id: which model.
+        salt: 32 random bytes where the answer is to be proven, which hide it from the public; None otherwise.
 
     Raises:
         Malformed: `request.parameter`: no tensors, too many, or a name twice.
@@ -102,7 +111,8 @@ def infer(tensors: tuple[Tensor, ...], outputs: tuple[str, ...], model_id: Model
     if len(outputs) > TENSORS_MAX or len(set(outputs)) != len(outputs):
         raise Malformed("request.parameter", f"ask for at most {TENSORS_MAX} outputs, each name once")
     inputs: list[Json] = [tensor.as_json() for tensor in tensors]
-    return {"kind": "infer", "model": to_hex(model_id), "inputs": inputs, "outputs": list(outputs)}
+    salted: dict[str, Json] = {} if salt is None else {SALT: to_hex(salt)}
+    return {"kind": "infer", "model": to_hex(model_id), "inputs": inputs, "outputs": list(outputs), **salted}
 
 
 def tensors_of(body: JsonObject) -> tuple[tuple[Tensor, ...], tuple[str, ...]]:
@@ -117,9 +127,9 @@ def effective(body: JsonObject, model_id: ModelId) -> dict[str, Json]:
     """The effective form of a body that names its kind. Raises `Malformed` (`request.kind`) and as each kind does."""
     kind = body.get("kind")
     if kind == "infer":
-        _refuse_unknown(body, {"model", "inputs", "outputs"})
+        _refuse_unknown(body, {"model", "inputs", "outputs", SALT})
         tensors, outputs = tensors_of(body)
-        return infer(tensors, outputs, model_id)
+        return infer(tensors, outputs, model_id, salt_of(body[SALT]) if SALT in body else None)
     readers: dict[Json, Callable[[JsonObject, ModelId], dict[str, Json]]] = {
         "chat": chat,
         "completion": completion,

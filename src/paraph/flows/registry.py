@@ -192,7 +192,7 @@ def serving(
                 "nodes.unknown", f"{checksummed(wanted)} is not a node that serves this model with this layer"
             )
     if not able:
-        raise Rejected("nodes.none", f"no registered node serves this model with the layer {layer.name.lower()}")
+        raise Rejected("nodes.none", f"no registered node serves this model with the layer {layer.word}")
     return tuple(sorted(able, key=lambda pair: (-pair[1].heartbeat_s, pair[0])))
 
 

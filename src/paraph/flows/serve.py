@@ -19,7 +19,9 @@ from paraph.flows.registry import Offer
 from paraph.ledger.rooms.escrow.types import Account
 from paraph.proofs.bundle import Answer
 from paraph.proofs.check import given_of, units
+from paraph.proofs.exactness import SALT, row_of
 from paraph.proofs.profile import EngineProfile
+from paraph.proofs.promised import Promise
 from paraph.proofs.receipt import (
     NO_SOURCES,
     NO_STREAM,
@@ -33,6 +35,7 @@ from paraph.proofs.receipt import (
     stream_start,
 )
 from paraph.proofs.request import REQUEST_STRUCT, SETTLEMENT, Layer, SignedRequest, body_digest
+from paraph.proofs.zk.statement import commitment
 
 DOMAIN_TYPE = (("name", "string"), ("version", "string"), ("chainId", "uint256"), ("verifyingContract", "address"))
 """The members of our EIP-712 domain."""
@@ -40,7 +43,10 @@ DOMAIN_TYPE = (("name", "string"), ("version", "string"), ("chainId", "uint256")
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """What signs receipts of one layer: a key, the evidence that stands beside them, and the first block they name."""
+    """What signs receipts of one layer: a key, the evidence that stands beside them, and the first block they name.
+
+    Of the layer `zk` each receipt has evidence of its own, a promise.
+    """
 
     key: PrivateKey
     evidence: JsonObject
@@ -54,20 +60,25 @@ class Identity:
     Args:
         chain_id: the network's.
         node: the operator's account.
-        key: the hot key, which signs receipts of the layer `signature` and pays for transactions.
+        key: the hot key, which signs receipts of the layers `signature` and `zk` and pays for transactions.
         enclave: signs receipts of the layer `tee`; None where no enclave is registered.
+        provable: the exact models whose answers it can prove.
     """
 
     chain_id: int
     node: Address
     key: PrivateKey
     enclave: Signer | None = None
+    provable: frozenset[ModelId] = frozenset()
 
-    @property
-    def layers(self) -> Mapping[Layer, Signer]:
-        """What signs, by the layers that the node can serve; the strongest last."""
+    def layers(self, model_id: ModelId) -> Mapping[Layer, Signer]:
+        """What signs, by the layers with which the node can serve that model; the strongest last."""
         found = {Layer.SIGNATURE: Signer(self.key, SIGNATURE_EVIDENCE)}
-        return found if self.enclave is None else found | {Layer.TEE: self.enclave}
+        if self.enclave is not None:
+            found[Layer.TEE] = self.enclave
+        if model_id in self.provable:
+            found[Layer.ZK] = Signer(self.key, {})
+        return found
 
 
 def admit(identity: Identity, signed: SignedRequest, body: JsonObject, now_s: int) -> None:
@@ -75,7 +86,7 @@ def admit(identity: Identity, signed: SignedRequest, body: JsonObject, now_s: in
 
     Raises:
         Rejected: `request.chain_id`, `request.node`, `request.expired`, `request.deadline`, `request.layer`,
-            `request.body`, `request.model`, `request.signature`.
+            `request.salt`, `request.body`, `request.model`, `request.signature`.
     """
     request = signed.request
     if signed.chain_id != identity.chain_id:
@@ -86,8 +97,14 @@ def admit(identity: Identity, signed: SignedRequest, body: JsonObject, now_s: in
         raise Rejected("request.expired", f"the deadline {request.deadline} has passed; it is {now_s}")
     if request.deadline > now_s + REQUEST_LIFETIME_S_MAX:
         raise Rejected("request.deadline", f"the deadline is more than {REQUEST_LIFETIME_S_MAX} seconds away")
-    if request.layer not in identity.layers:
-        raise Rejected("request.layer", f"this node does not serve the layer {request.layer.name.lower()}")
+    if request.layer not in identity.layers(request.model_id):
+        raise Rejected("request.layer", f"this node does not serve the layer {request.layer.word}")
+    if (request.layer is Layer.ZK) != (SALT in body):
+        raise Rejected(
+            "request.salt",
+            f"a body has a member {SALT!r} when its answer is to be proven (layer zk), and only then; this one is for"
+            f" the layer {request.layer.word}",
+        )
     if body_digest(body) != request.body_digest:
         raise Rejected("request.body", "the body, after defaults, is not the one that was signed; sign the quoted body")
     if body.get("model") != to_hex(request.model_id):
@@ -127,7 +144,16 @@ def admit_price(signed: SignedRequest, most: int, escrow: Account, promised: int
 
 
 def quote(identity: Identity, offer: Offer, body: JsonObject, cap: Wei, now_s: int) -> dict[str, Json]:
-    """What a 402 answer says: exactly what to sign, and the EIP-712 document a wallet can sign as it is."""
+    """What a 402 answer says: exactly what to sign, and the EIP-712 document a wallet can sign as it is.
+
+    Raises:
+        Rejected: `request.salt`: a proof is asked for that this node cannot give.
+    """
+    offered = identity.layers(offer.model_id)
+    if SALT in body and Layer.ZK not in offered:
+        raise Rejected("request.salt", f"a {SALT!r} asks for a proof, and this node proves no answers of this model")
+    # A salt says that a proof is wanted; without one the strongest of the other layers is proposed.
+    layer = Layer.ZK if SALT in body else max(offered.keys() - {Layer.ZK})
     schedule: dict[str, Json] = {
         "version": offer.model.price_version,
         "base": str(offer.price.base),
@@ -140,7 +166,7 @@ def quote(identity: Identity, offer: Offer, body: JsonObject, cap: Wei, now_s: i
         "node": to_hex(identity.node),
         "modelId": to_hex(offer.model_id),
         "bodyDigest": to_hex(body_digest(body)),
-        "layer": int(max(identity.layers)),
+        "layer": int(layer),
         "maxPrice": str(cap),
         "deadline": now_s + REQUEST_LIFETIME_S_MAX // 6,
     }
@@ -262,6 +288,37 @@ def tensor_response(outputs: tuple[Tensor, ...]) -> dict[str, Json]:
     return {"kind": "tensors", "outputs": [tensor.as_json() for tensor in outputs]}
 
 
+def proven_response(outputs: tuple[Tensor, ...], body: JsonObject) -> dict[str, Json]:
+    """The response of an exact model whose answer is to be proven.
+
+    It holds the request's salt too: of what it is the digest, the response's digest on the ledger does not tell then.
+    """
+    return {**tensor_response(outputs), SALT: body[SALT]}
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """What a proof hides of a request: its input, under its salt."""
+
+    salt: bytes
+    inputs: bytes
+
+
+def hidden(body: JsonObject) -> Hidden:
+    """What of an effective request a proof is about. Looked at before the work: what cannot be proven is not done.
+
+    Raises:
+        Malformed: `exact.request`: not one row of one input, each is proven alone; the shapes of the parts.
+    """
+    salt, row = row_of(body)
+    return Hidden(salt, row.data)
+
+
+def promise(asked: Hidden, output: Tensor, due: int) -> Promise:
+    """What a node promises of an answer: to prove, at the latest in block `due`, that it is the model's."""
+    return Promise(commitment(asked.salt, asked.inputs, output.data), due)
+
+
 def embedding_response(vectors: tuple[Tensor, ...], tokens: int) -> dict[str, Json]:
     """The response to an embeddings request: one FP32 vector a text."""
     usage: dict[str, Json] = {"input_tokens": tokens, "output_tokens": 0}
@@ -278,6 +335,7 @@ class Work:
         link: the last of a streamed answer's chain; None where nothing was streamed.
         height: a recent block when it began.
         started_ms, ended_ms: Unix time in milliseconds.
+        promise: to prove the answer; of the layer `zk` only.
     """
 
     identity: Identity
@@ -289,12 +347,15 @@ class Work:
     height: int
     started_ms: int
     ended_ms: int
+    promise: Promise | None = None
 
 
 def receipt(signed: SignedRequest, offer: Offer, work: Work) -> Answer:
     """The answer with its signed receipt."""
     request, identity = signed.request, work.identity
-    signer = identity.layers[request.layer]
+    signer = identity.layers(request.model_id)[request.layer]
+    must((work.promise is None) == (request.layer is not Layer.ZK), "a proof is promised where one is paid for")
+    evidence = signer.evidence if work.promise is None else work.promise.as_json()
     input_units, output_units = units(work.body, work.response)
     made = Receipt(
         request_key=request.key,
@@ -309,7 +370,7 @@ def receipt(signed: SignedRequest, offer: Offer, work: Work) -> Answer:
         profile_digest=work.profile.digest(),
         sources_root=NO_SOURCES,
         layer=request.layer,
-        evidence_digest=evidence_digest(signer.evidence),
+        evidence_digest=evidence_digest(evidence),
         input_units=input_units,
         output_units=output_units,
         price_version=offer.model.price_version,
@@ -320,4 +381,4 @@ def receipt(signed: SignedRequest, offer: Offer, work: Work) -> Answer:
     )
     must(made.answers(request), "a node signs no receipt that its own request does not cover")
     signature = signer.key.sign(made.signing_digest(identity.chain_id))
-    return Answer(work.given, work.response, work.profile, signer.evidence, SignedReceipt(made, signature))
+    return Answer(work.given, work.response, work.profile, evidence, SignedReceipt(made, signature))

@@ -43,6 +43,7 @@ class Outcome:
         settled: True when it is settled, by this batch or an earlier one.
         final: False when it is worth trying again.
         reason: `batch N` or the ledger's reason.
+        height: the block that said so; a receipt settled by an earlier batch stands in that block or before.
     """
 
     payer: Address
@@ -50,6 +51,7 @@ class Outcome:
     settled: bool
     final: bool
     reason: str
+    height: int
 
 
 def settle(chain_id: int, sender: Address, owed: Sequence[Owed]) -> Flow[tuple[Outcome, ...]]:
@@ -81,10 +83,10 @@ def settle(chain_id: int, sender: Address, owed: Sequence[Owed]) -> Flow[tuple[O
         event = rules.SETTLED_EVENT if told == rules.SETTLED_EVENT.topic else rules.REFUSED
         values = decode([field for field in event.inputs if not field.indexed], log.data)
         if event is rules.SETTLED_EVENT:
-            found.append(Outcome(payer, key, settled=True, final=True, reason=f"batch {values[2]}"))
+            found.append(Outcome(payer, key, settled=True, final=True, reason=f"batch {values[2]}", height=sent.height))
             continue
         code = values[0].partition(":")[0]
         replayed = code == "settlement.replay"
         final = code not in WAIT_CODES
-        found.append(Outcome(payer, key, settled=replayed, final=final, reason=values[0]))
+        found.append(Outcome(payer, key, settled=replayed, final=final, reason=values[0], height=sent.height))
     return tuple(found)

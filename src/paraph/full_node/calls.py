@@ -107,7 +107,9 @@ class Calls:
         # Nobody is paid a tip in a simulation: its proposer is nobody.
         facts = facts_of(State(read), height + 1, max(now_s, head.time_s), ZERO_ADDRESS)
         try:
-            return simulate(read, facts, asked.sender, asked.to, asked.value, asked.data, gas - intrinsic)
+            return simulate(
+                read, facts, asked.sender, asked.to, asked.value, asked.data, gas - intrinsic, self._chain.checks
+            )
         except OutOfGas as error:
             raise refusal(INVALID_INPUT, f"out of gas: {error.message}", error) from error
         except (Rejected, Malformed) as error:

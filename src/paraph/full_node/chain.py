@@ -82,7 +82,7 @@ class Chain:
         recover: finds the signer of a signature; one that remembers saves the cost of looking twice.
         versions: the rules that this software knows.
         form: reads a transaction; one that remembers saves the cost of reading twice.
-        checks: of what enclaves' platforms signed; ones that remember save the cost of looking twice.
+        checks: of what enclaves' platforms signed, and of proofs; ones that remember save the cost of looking twice.
 
     Raises:
         Rejected: `chain.genesis`: the store holds another network.
@@ -105,7 +105,7 @@ class Chain:
         self._history_blocks = history_blocks
         self._versions = versions
         self._form = form
-        self._checks = checks
+        self.checks = checks
         self._previewed: Outcome | None = None
         self._worked_out: Outcome | None = None
         self._recent: dict[int, StoredBlock] = {}
@@ -264,7 +264,7 @@ class Chain:
         if known is not None and known.block == block:
             return known
         began = time.perf_counter()
-        applied = apply_block(self._tables.use_value, block, self.recover, self._versions, self._form, self._checks)
+        applied = apply_block(self._tables.use_value, block, self.recover, self._versions, self._form, self.checks)
         update = tree.update(self._tables.use_node, self.head.header.state_root, applied.changes)
         header = applied.head.header(update.root)
         self._previewed = Outcome(block, applied, header, update, time.perf_counter() - began)

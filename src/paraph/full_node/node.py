@@ -5,6 +5,7 @@ A genesis with a producer is a solo network's: its key makes blocks. One with va
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +14,7 @@ import structlog
 from paraph.adapters.ethereum.rpc import Group
 from paraph.adapters.http.server import HttpServer
 from paraph.adapters.index.open import open_postgres, open_sqlite
+from paraph.adapters.provers import verifier
 from paraph.adapters.signatures import remembering
 from paraph.adapters.store.lmdb import LmdbStore
 from paraph.adapters.system import SystemClock
@@ -108,7 +110,13 @@ class FullNode:
         if self.index is not None:
             await self.index.start()
         self._working = asyncio.create_task(self.engine.run())
-        _log.info("full_node.started", url=url, network=self.chain.genesis.network, height=self.chain.height)
+        _log.info(
+            "full_node.started",
+            url=url,
+            network=self.chain.genesis.network,
+            height=self.chain.height,
+            zk=verifier.kind(),
+        )
         return url
 
     async def stop(self) -> None:
@@ -133,7 +141,8 @@ class FullNode:
     def _opened(self, genesis: Genesis, signatures: Signatures) -> Chain:
         try:
             versions = timed(RULES, self.metrics.call_applied)
-            history_blocks, form, checks = self._config.store.history_blocks, signatures.form, remembering()
+            history_blocks, form = self._config.store.history_blocks, signatures.form
+            checks = replace(remembering(), zk=verifier.verify)
             return Chain(self._store, genesis, history_blocks, signatures, versions, form, checks)
         except (Malformed, BrokenTruth) as error:
             raise self._corrupt(error) from error

@@ -37,6 +37,7 @@ STATUS: Final = {
     "models.unknown": 404,
     "http.size": 413,
     "engine.no_embeddings": 501,
+    "proof.unknown": 404,
 }
 """HTTP status by error code, where the branch alone does not tell."""
 

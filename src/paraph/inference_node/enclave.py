@@ -130,7 +130,7 @@ class Attested:
             shown = replace(shown, release=release)
             sent = await self._driver.run(attest.register(self._trust, identity.key.address, shown, height))
             signer = Signer(key, shown.as_json(), sent.height)
-            self._service.identity = replace(identity, enclave=signer)
+            self._service.identity = replace(self._service.identity, enclave=signer)
             expires_s = await self._driver.run(attest.expiry(self._trust, key.address))
             self._standing = Standing(keyset, release, (now_s + expires_s) / 2)
             now = Binding(keyset.chain_id, keyset.node, keyset.digest())

@@ -7,7 +7,7 @@ from typing import Final
 
 from paraph.adapters.http.client import AsyncDriver
 from paraph.core.ident import Address, ModelId
-from paraph.flows import registry
+from paraph.flows import exact, registry
 from paraph.flows.effect import Flow
 from paraph.flows.ports import Clock
 from paraph.flows.registry import Offer
@@ -35,6 +35,7 @@ class LedgerView:
         self._offers: dict[ModelId, tuple[int, Offer]] = {}
         self._escrows: dict[Address, tuple[int, Account]] = {}
         self._height: tuple[int, int] = (0, -1)
+        self._window: tuple[int, int] = (-1, 0)
 
     async def offer(self, model_id: ModelId) -> Offer:
         """The model and its price. Raises `Rejected` (`models.unknown`)."""
@@ -65,6 +66,14 @@ class LedgerView:
             height = await self.driver.run(_height(self.trust))
             self._height = (self._clock.now_ms(), height)
         return height
+
+    async def proof_window(self, height: int) -> int:
+        """Blocks from a receipt of that block until its proof is due at the latest."""
+        known, window = self._window
+        if known != height:
+            window = await self.driver.run(exact.window(self.trust, height))
+            self._window = (height, window)
+        return window
 
     def _old(self, at_ms: int) -> bool:
         # A clock that was set back makes everything old.

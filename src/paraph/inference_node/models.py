@@ -9,6 +9,7 @@ from typing import TypeAlias
 from paraph.adapters.blobs.folder import FolderBlobs, hash_file
 from paraph.adapters.engines.open import find_model, open_tensor_engine, open_text_engine
 from paraph.adapters.engines.openai_upstream import Upstream, open_upstream
+from paraph.adapters.provers.engine import open_exact
 from paraph.core.errors import Rejected, Unavailable
 from paraph.core.ident import Digest, ModelId, to_hex
 from paraph.flows.ports import TensorEngine, TextEngine
@@ -92,7 +93,7 @@ async def open_model(blobs: FolderBlobs, manifest: Manifest, work: Path, *, slot
         Unavailable: a file is missing or changed. Malformed, Rejected: the files are not allowed.
     """
     model_id = manifest.model_id()
-    folder = work / to_hex(model_id)[2:]
+    folder = folder_of(work, model_id)
     # Whatever else lies there, an engine could read beside the model's own files.
     shutil.rmtree(folder, ignore_errors=True)
     for file in manifest.files:
@@ -102,8 +103,15 @@ async def open_model(blobs: FolderBlobs, manifest: Manifest, work: Path, *, slot
     if manifest.kind == "text":
         text = await open_text_engine(find_model(folder, "gguf"), slots=slots, threads=threads)
         return Served(model_id, manifest, text, slots)
+    if manifest.exact:
+        return Served(model_id, manifest, await asyncio.to_thread(open_exact, folder), 1)
     tensor = await open_tensor_engine(find_model(folder, "onnx"))
     return Served(model_id, manifest, tensor, 1)
+
+
+def folder_of(work: Path, model_id: ModelId) -> Path:
+    """Where `open_model` lays out a model's files."""
+    return work / to_hex(model_id)[2:]
 
 
 async def open_elsewhere(upstream: Upstream, manifest: Manifest, *, slots: int) -> Served:

@@ -5,10 +5,11 @@ replay guard makes it once. Who owns the disk can lose receipts, and so the node
 """
 
 import asyncio
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final
+from types import MappingProxyType
+from typing import Final, TypeAlias
 
 from paraph.core.encode import Json, JsonObject, as_list, as_object, canonical, decode, take
 from paraph.core.errors import Rejected, Unavailable
@@ -21,6 +22,9 @@ from paraph.proofs.request import SignedRequest, request_from_json
 ANSWERS: Final = "answers"
 PENDING: Final = "pending"
 OUTCOMES: Final = "outcomes"
+Rows: TypeAlias = Mapping[tuple[str, bytes], bytes | None]
+"""What is put, or with None deleted, by table and key."""
+NOTHING: Final[Rows] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +81,12 @@ class Outbox:
         found = self._store.get(OUTCOMES, place_of(payer, key))
         return None if found is None else found.decode()
 
-    async def keep(self, entry: Entry) -> Entry:
+    async def keep(self, entry: Entry, also: Rows = NOTHING) -> Entry:
         """Keep an answer; returns it as it will be read again, when it would survive a kill.
+
+        Args:
+            entry: the answer.
+            also: rows of the same store that are written in the same step.
 
         Raises:
             Unavailable: the disk is full or failing: nothing was kept, and the answer must not be charged.
@@ -88,12 +96,26 @@ class Outbox:
         if len(data) > JSON_BYTES_MAX:
             raise Rejected("node.answer_size", f"the answer takes {len(data)} bytes; at most {JSON_BYTES_MAX}")
         price = entry.answer.receipt.receipt.price.to_bytes(32, "big")
-        await self._write({(ANSWERS, entry.place): data, (PENDING, entry.place): price})
+        await self._write({(ANSWERS, entry.place): data, (PENDING, entry.place): price, **also})
         return _entry(data)
 
-    async def close_entry(self, place: bytes, outcome: str) -> None:
-        """Note what became of an answer; it is pending no more."""
-        await self._write({(PENDING, place): None, (OUTCOMES, place): outcome.encode()})
+    async def close_entry(self, place: bytes, outcome: str, also: Rows = NOTHING) -> None:
+        """Note what became of an answer; it is pending no more.
+
+        Args:
+            place: the answer's.
+            outcome: what became of it.
+            also: rows of the same store that are written in the same step.
+        """
+        await self._write({(PENDING, place): None, (OUTCOMES, place): outcome.encode(), **also})
+
+    def settling(self, place: bytes) -> bool:
+        """True while an answer waits for its settlement."""
+        return self._store.get(PENDING, place) is not None
+
+    async def write(self, rows: Rows) -> None:
+        """Write rows of the store's other tables, in one step and in turn with the answers. Raises `Unavailable`."""
+        await self._write(dict(rows))
 
     async def probe(self) -> None:
         """Try a write after a failure. Raises `Unavailable` while the store still fails."""

@@ -7,15 +7,19 @@ from typing import Final
 
 from paraph.adapters.engines.llama import LlamaEngine
 from paraph.adapters.engines.open import find_model, open_tensor_engine, open_text_engine
+from paraph.adapters.provers.engine import open_exact
 from paraph.core.encode import JsonObject
 from paraph.core.errors import Malformed, Rejected, Unavailable
 from paraph.core.ident import ModelId, to_hex
 from paraph.core.tensor import Tensor
 from paraph.flows import effective, serve
+from paraph.flows.ports import TensorEngine
 from paraph.flows.replay import Again, Comparison, compare
 from paraph.flows.serve import TextAnswer
 from paraph.inference_node.models import describe
 from paraph.proofs.bundle import Bundle
+from paraph.proofs.exactness import SALT
+from paraph.proofs.manifest import Manifest
 
 THREADS_MAX: Final = 64
 """More threads than the signed profile could name in good faith are not started for it."""
@@ -48,15 +52,16 @@ async def replay(bundle: Bundle, model: Path) -> Comparison:
             f"{model} is model {to_hex(manifest.model_id())}; the receipt names {to_hex(model_id)}"
             " (the id counts every file, with its name)",
         )
-    again = await (_tensors(body, model) if kind == "tensor" else _text(bundle, body, model))
+    again = await (_tensors(manifest, body, model) if kind == "tensor" else _text(bundle, body, model))
     return compare(bundle, again)
 
 
-async def _tensors(body: JsonObject, model: Path) -> Again:
-    engine = await open_tensor_engine(find_model(model, "onnx"))
+async def _tensors(manifest: Manifest, body: JsonObject, model: Path) -> Again:
+    engine: TensorEngine = open_exact(model) if manifest.exact else await open_tensor_engine(find_model(model, "onnx"))
     try:
-        inputs, outputs = effective.tensors_of(body)
-        return Again(engine.profile, None, serve.tensor_response(await engine.infer(inputs, outputs)))
+        found = await engine.infer(*effective.tensors_of(body))
+        response = serve.proven_response(found, body) if SALT in body else serve.tensor_response(found)
+        return Again(engine.profile, None, response)
     finally:
         await engine.close()
 

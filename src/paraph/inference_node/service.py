@@ -31,8 +31,9 @@ from paraph.inference_node.jobs import Job
 from paraph.inference_node.ledger import LedgerView
 from paraph.inference_node.models import Served
 from paraph.inference_node.outbox import Entry, Outbox, place_of
+from paraph.inference_node.promises import rows_of_answer
 from paraph.proofs.check import units
-from paraph.proofs.request import Layer, SignedRequest, body_digest
+from paraph.proofs.request import Layer, Request, SignedRequest, body_digest
 
 QUEUE_MAX: Final = 64
 """Requests that wait for one model: at a second each, a minute's patience."""
@@ -70,6 +71,8 @@ class Service:
         self.outbox = outbox
         self.turning: Final = asyncio.Lock()
         """Held while the enclave's keys are turned: what begins meanwhile waits, and begins with the new ones."""
+        self.unprovable: dict[ModelId, ParaphError] = {}
+        """Of exact models that are not offered with the layer `zk`: why."""
         self._clock = clock
         self._jobs: dict[bytes, Job] = {}
         self._jobs_of: Counter[Address] = Counter()
@@ -117,6 +120,8 @@ class Service:
             if not signed.signed_by_payer():
                 raise Rejected("request.signature", "the signature is not the payer's")
             return job
+        if request.layer is Layer.ZK and request.model_id in self.unprovable:
+            raise self.unprovable[request.model_id]
         serve.admit(self.identity, signed, body, self._clock.now_ms() // 1000)
         served = self.model(to_hex(request.model_id))
         _honoured(served, body)
@@ -162,7 +167,7 @@ class Service:
             entry = Entry(job.request, serve.receipt(job.request, offer, work), tuple(job.chunks))
             # What was held becomes the price: at no moment is the same escrow free for another request.
             self._hold(held, due)
-            kept = await self.outbox.keep(entry)
+            kept = await self.outbox.keep(entry, rows_of_answer(entry, body))
             held.amount = 0
             # What is kept is what is given out: asked again, the same bytes.
             job.finish(kept)
@@ -191,16 +196,22 @@ class Service:
     async def _infer(self, job: Job, served: Served, body: JsonObject, offer: Offer, held: "Hold") -> Work:
         inputs, outputs = effective.tensors_of(body)
         rows = inputs[0].rows
-        identity, height = await self._standing(job.request.request.layer)
+        proven = job.request.request.layer is Layer.ZK
+        asked = serve.hidden(body) if proven else None
+        identity, height = await self._standing(job.request.request)
         await self._reserve(job.request, offer.price.of(rows, max(rows, 1)), held)
         started = self._begun(job)
         found = await served.tensor.infer(inputs, outputs)
-        response = serve.tensor_response(found)
-        return Work(identity, body, None, response, served.engine.profile, None, height, started, self._clock.now_ms())
+        response = serve.tensor_response(found) if asked is None else serve.proven_response(found, body)
+        promise = None
+        if asked is not None:
+            promise = serve.promise(asked, found[0], height + await self.ledger.proof_window(height))
+        ended = self._clock.now_ms()
+        return Work(identity, body, None, response, served.engine.profile, None, height, started, ended, promise)
 
     async def _embed(self, job: Job, served: Served, body: JsonObject, offer: Offer, held: "Hold") -> Work:
         texts = tuple(str(text) for text in body["inputs"])  # type: ignore[union-attr]
-        identity, height = await self._standing(job.request.request.layer)
+        identity, height = await self._standing(job.request.request)
         await self._reserve(job.request, offer.price.of(*effective.tokens_most(body)), held)
         started = self._begun(job)
         vectors, tokens = await served.text.embed(texts)
@@ -216,7 +227,7 @@ class Service:
         honoured = effective.honourable(body, engine.parameters)
         most_in, most_out = effective.tokens_most(body)
         gathered = TextAnswer(job.request.request.hash())
-        identity, height = await self._standing(job.request.request.layer)
+        identity, height = await self._standing(job.request.request)
         started = self._begun(job)
         counted = 0
         async with aclosing(engine.generate(honoured)) as events:  # type: ignore[type-var]
@@ -240,11 +251,11 @@ class Service:
         response, given = gathered.response(), gathered.given_json()
         return Work(identity, body, given, response, engine.profile, link, height, started, self._clock.now_ms())
 
-    async def _standing(self, layer: Layer) -> tuple[Identity, int]:
+    async def _standing(self, request: Request) -> tuple[Identity, int]:
         """Who the node is when work begins, and a block at which its key is valid."""
         async with self.turning:
             height = await self.ledger.height()
-        return self.identity, max(height, self.identity.layers[layer].height_first)
+        return self.identity, max(height, self.identity.layers(request.model_id)[request.layer].height_first)
 
     # --- promises and turns ---
 

@@ -4,7 +4,7 @@ It keeps no state of its own. After any kill it starts again from the outbox; th
 """
 
 import asyncio
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 
@@ -16,6 +16,7 @@ from paraph.flows.effect import Flow
 from paraph.flows.settle import Outcome, Owed, settle
 from paraph.flows.transact import Sent, transact
 from paraph.inference_node.outbox import Entry, Outbox, place_of
+from paraph.inference_node.promises import rows_of_outcome
 from paraph.inference_node.service import Service
 from paraph.ledger.rooms.nodes.calls import CONTRACT as NODES
 
@@ -25,6 +26,8 @@ BACKOFF_S_MAX: Final = 30.0
 REST_S_FIRST: Final = 30.0
 REST_S_MAX: Final = 600.0
 """How long a receipt rests whose payer's escrow is empty; the settle window is an hour or more."""
+
+T = TypeVar("T")
 
 log = structlog.get_logger("paraph.settler")
 
@@ -41,7 +44,7 @@ class Settler:
 
     def __init__(self, driver: AsyncDriver, service: Service, outbox: Outbox, interval_s: float) -> None:
         self._driver = driver
-        self._service = service
+        self.service = service
         self._outbox = outbox
         self._interval_s = interval_s
         # The hot key's transactions go one after the other, or two would take the same nonce.
@@ -75,10 +78,9 @@ class Settler:
         entries = self._outbox.pending(BATCH_MAX, {place for place, rest in self._resting.items() if rest[0] > now_s})
         if not entries:
             return 0
-        identity = self._service.identity
+        identity = self.service.identity
         owed = [Owed(entry.request, entry.answer.receipt) for entry in entries]
-        async with self._sending:
-            outcomes = await self._driver.run(settle(identity.chain_id, identity.key.address, owed))
+        outcomes = await self.in_turn(settle(identity.chain_id, identity.key.address, owed))
         by_place = {entry.place: entry for entry in entries}
         final: list[tuple[Entry, Outcome]] = []
         for outcome in outcomes:
@@ -103,8 +105,7 @@ class Settler:
         """Tell the ledger that the node lives, until cancelled."""
         while True:
             try:
-                async with self._sending:
-                    await self._driver.run(self._beat())
+                await self.beat()
             except ParaphError as error:
                 log.warning("heartbeat failed", code=error.code, reason=error.message)
             except Exception:
@@ -112,15 +113,25 @@ class Settler:
                 log.exception("heartbeat failed")
             await asyncio.sleep(every_s)
 
+    async def in_turn(self, flow: Flow[T]) -> T:
+        """Run a flow that sends a transaction of the hot key's, when no other does. Raises what the flow raises."""
+        async with self._sending:
+            return await self._driver.run(flow)
+
+    async def beat(self) -> None:
+        """Tell the ledger now that the node lives. Raises `Unavailable`, `Rejected`."""
+        await self.in_turn(self._beat())
+
     def _beat(self) -> Flow[Sent]:
-        identity = self._service.identity
+        identity = self.service.identity
         data = NODES.method("heartbeat").call()
         return transact(identity.chain_id, Address(identity.key.address), NODES.address, Wei(0), data)
 
     async def _close(self, entry: Entry, outcome: Outcome) -> None:
         word = "settled" if outcome.settled else "refused"
-        await self._outbox.close_entry(entry.place, f"{word} {outcome.reason}")
+        rows = rows_of_outcome(entry, outcome.height if outcome.settled else None)
+        await self._outbox.close_entry(entry.place, f"{word} {outcome.reason}", rows)
         self._resting.pop(entry.place, None)
-        self._service.settled(outcome.payer, entry.answer.receipt.receipt.price)
+        self.service.settled(outcome.payer, entry.answer.receipt.receipt.price)
         if not outcome.settled:
             log.warning("receipt refused", payer=outcome.payer.hex(), key=outcome.key.hex(), reason=outcome.reason)

@@ -180,7 +180,7 @@ def apply_block(
         recover: finds the signer of a signature; one that remembers saves the cost of looking twice.
         versions: the rules that this software knows.
         form: reads a transaction and finds its sender; one that remembers saves the cost of reading twice.
-        checks: of what enclaves' platforms signed; ones that remember save the cost of looking twice.
+        checks: of what enclaves' platforms signed, and of proofs; ones that remember save the cost of looking twice.
 
     Raises:
         Rejected: `block.order`: not the next height, or time runs backwards; `block.time`: no such time;
@@ -376,14 +376,31 @@ class Simulated:
 
 
 def simulate(
-    read: Read, facts: Facts, sender: Address, to: Address, value: Wei, data: bytes, gas_limit: int
+    read: Read,
+    facts: Facts,
+    sender: Address,
+    to: Address,
+    value: Wei,
+    data: bytes,
+    gas_limit: int,
+    checks: Checks = CHECKS,
 ) -> Simulated:
     """Run a call on committed state and keep nothing: what `eth_call` and `eth_estimateGas` show.
+
+    Args:
+        read: committed state.
+        facts: of the block that the call is made in.
+        sender: who calls, unsigned.
+        to: the contract called, or who gets the value.
+        value: wei that go with it.
+        data: calldata.
+        gas_limit: the most it may use.
+        checks: of what enclaves' platforms signed, and of proofs.
 
     Raises:
         Rejected, Malformed: what the call would revert with.
     """
     state = State(read)
-    call = Call(state, facts, sender, to, value, gas_limit)
+    call = Call(state, facts, sender, to, value, gas_limit, checks=checks)
     output = execute(call, data, _rules(state, facts.height, RULES))
     return Simulated(output, call.gas_used, tuple(call.logs))

@@ -43,8 +43,8 @@ class Call:
     """One call of a contract: who, with how much, in which block, with how much gas.
 
     Mutable in two places only, both growing: the gas spent and the logs. `recover` finds the signer of a signature, and
-    `checks` look at what enclaves' platforms signed; they are here so that what was checked before needs no
-    second look.
+    `checks` look at what enclaves' platforms signed and at proofs of exact models; they are here so that what was
+    checked before needs no second look.
     """
 
     state: State

@@ -42,6 +42,11 @@ class State:
         """Set `key` in the transaction's layer; None removes it."""
         self._transaction[key] = value
 
+    def put_lasting(self, key: bytes, value: bytes) -> None:
+        """Set `key` in the block's layer: it stays, whatever becomes of the transaction."""
+        must(key not in self._transaction, "what lasts is never written with what may be dropped")
+        self._block[key] = value
+
     def keep(self) -> None:
         """Fold the transaction's layer into the block's."""
         self._block.update(self._transaction)

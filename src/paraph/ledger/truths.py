@@ -10,10 +10,11 @@ from paraph.ledger.rooms.bonds.truths import (
 )
 from paraph.ledger.rooms.escrow.truths import escrow_is_held
 from paraph.ledger.rooms.measurements.truths import releases_are_whole
-from paraph.ledger.rooms.models.truths import one_price_is_in_force
+from paraph.ledger.rooms.models.truths import exact_models_are_whole, one_price_is_in_force
 from paraph.ledger.rooms.nodes.truths import bonds_are_held, enclaves_belong_to_nodes, keys_belong_to_nodes
 from paraph.ledger.rooms.params.truths import parameters_fit_together
-from paraph.ledger.rooms.settlement.truths import batches_are_whole
+from paraph.ledger.rooms.proofs.truths import prices_are_held, promises_are_of_exact_models, promises_end_once
+from paraph.ledger.rooms.settlement.truths import batches_are_whole, promises_are_settled
 
 TRUTHS = (
     supply_is_conserved,
@@ -28,8 +29,13 @@ TRUTHS = (
     releases_are_whole,
     enclaves_belong_to_nodes,
     one_price_is_in_force,
+    exact_models_are_whole,
     parameters_fit_together,
     batches_are_whole,
+    prices_are_held,
+    promises_end_once,
+    promises_are_of_exact_models,
+    promises_are_settled,
 )
 
 

@@ -18,6 +18,7 @@ from paraph.ledger.rooms.measurements.calls import CONTRACT as MEASUREMENTS
 from paraph.ledger.rooms.models.calls import CONTRACT as MODELS
 from paraph.ledger.rooms.nodes.calls import CONTRACT as NODES
 from paraph.ledger.rooms.params.calls import CONTRACT as PARAMS
+from paraph.ledger.rooms.proofs.calls import CONTRACT as PROOFS
 from paraph.ledger.rooms.settlement.calls import CONTRACT as SETTLEMENT
 
 CONTRACTS: Final[tuple[Contract, ...]] = (
@@ -29,6 +30,7 @@ CONTRACTS: Final[tuple[Contract, ...]] = (
     MODELS,
     ESCROW,
     SETTLEMENT,
+    PROOFS,
 )
 
 

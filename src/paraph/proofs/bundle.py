@@ -21,11 +21,14 @@ from paraph.core.ident import Digest, digest_from_hex, from_hex, to_hex
 from paraph.core.limits import MERKLE_DEPTH_MAX, RECORD_BYTES_MAX
 from paraph.core.smt import StateProof, proof_from_json
 from paraph.proofs.profile import EngineProfile, profile_from_json
+from paraph.proofs.proven import ExactPart, exact_part_from_json
 from paraph.proofs.receipt import SignedReceipt, receipt_from_json
 from paraph.proofs.request import SignedRequest, request_from_json
 from paraph.proofs.seal import Seal, seal_from_json
 
 FORMAT = "paraph/bundle/1"
+EXACT = "exact"
+"""The one member that only bundles of the layer `zkml` have: so those of other layers are as they always were."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,23 @@ class Settled:
 
 
 @dataclass(frozen=True, slots=True)
+class Exactly:
+    """What the ledger says of an exact model's answer.
+
+    Args:
+        record: what the model computes.
+        proven: of the request's proof that the network took; None while there is none.
+    """
+
+    record: Proved
+    proven: Proved | None
+
+    def as_json(self) -> dict[str, Json]:
+        """The part as JSON."""
+        return {"record": self.record.as_json(), "proven": None if self.proven is None else self.proven.as_json()}
+
+
+@dataclass(frozen=True, slots=True)
 class Chain:
     """What the ledger says, all proved against one sealed state.
 
@@ -65,6 +85,7 @@ class Chain:
         release: the code that enclave runs; None where no enclave did.
         model, price: what answered, and the schedule that applied.
         settled: the settlement; None while there is none.
+        exact: of the layer `zkml` only; None with every other.
     """
 
     seal: Seal
@@ -73,10 +94,12 @@ class Chain:
     price: Proved
     settled: Settled | None
     release: Proved | None = None
+    exact: Exactly | None = None
 
     def as_json(self) -> dict[str, Json]:
         """The chain part as JSON."""
         return {
+            **({} if self.exact is None else {"exact": self.exact.as_json()}),
             "seal": self.seal.as_json(),
             "key": self.key.as_json(),
             "release": None if self.release is None else self.release.as_json(),
@@ -115,12 +138,17 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A request, its answer, and what the ledger says of both. Hostile until checked."""
+    """A request, its answer, and what the ledger says of both. Hostile until checked.
+
+    Args:
+        exact: graph and proof of an exact model's answer, of the layer `zkml` only; None with every other.
+    """
 
     request: SignedRequest
     body: JsonObject
     answer: Answer
     chain: Chain
+    exact: ExactPart | None = None
 
     def as_json(self) -> dict[str, Json]:
         """The bundle as JSON."""
@@ -130,6 +158,7 @@ class Bundle:
             "request": self.request.as_json(),
             "body": self.body,
             **answer,
+            **({} if self.exact is None else {"exact": self.exact.as_json()}),
             "chain": self.chain.as_json(),
         }
 
@@ -161,17 +190,32 @@ def decode_bundle(data: bytes) -> Bundle:
     found = as_object(decode_exact(data), "the bundle")
     if found.get("format") != FORMAT:
         raise Malformed("bundle.format", f"not a bundle: its format must be {FORMAT}")
+    inside = ("given", "response", "profile", "evidence", "receipt")
     _, request, body, chain, *_ = take(
-        found, "bundle", "format", "request", "body", "chain", "given", "response", "profile", "evidence", "receipt"
+        {name: member for name, member in found.items() if name != EXACT},
+        "bundle",
+        "format",
+        "request",
+        "body",
+        "chain",
+        *inside,
     )
-    outside = ("format", "request", "body", "chain")
-    answer = answer_from_json({name: member for name, member in found.items() if name not in outside})
-    return Bundle(request_from_json(request), as_object(body, "body"), answer, _chain(chain))
+    answer = answer_from_json({name: found[name] for name in inside})
+    exact = exact_part_from_json(found[EXACT]) if EXACT in found else None
+    return Bundle(request_from_json(request), as_object(body, "body"), answer, _chain(chain), exact)
 
 
 def _chain(value: Json) -> Chain:
+    found = as_object(value, "chain")
     seal, key, release, model, price, settled = take(
-        value, "chain", "seal", "key", "release", "model", "price", "settled"
+        {name: member for name, member in found.items() if name != EXACT},
+        "chain",
+        "seal",
+        "key",
+        "release",
+        "model",
+        "price",
+        "settled",
     )
     return Chain(
         seal_from_json(seal),
@@ -180,6 +224,15 @@ def _chain(value: Json) -> Chain:
         proved_from_json(price, "chain.price"),
         None if settled is None else settled_from_json(settled),
         None if release is None else proved_from_json(release, "chain.release"),
+        _exactly(found[EXACT]) if EXACT in found else None,
+    )
+
+
+def _exactly(value: Json) -> Exactly:
+    record, proven = take(value, "chain.exact", "record", "proven")
+    return Exactly(
+        proved_from_json(record, "chain.exact.record"),
+        None if proven is None else proved_from_json(proven, "chain.exact.proven"),
     )
 
 

@@ -6,19 +6,21 @@
  4. The receipt is its signer's: its EIP-712 signature recovers to the key that it names.
  5. The digests in the receipt are those of what is shown: given, response, profile, evidence; no outside data unseen.
  6. The layer's evidence holds. (The signature layer has none beyond the receipt's signature; of an enclave, the
-    platform's signature, the code it runs and the keys it vouches for are verified, as of when it was registered.)
+    platform's signature, the code it runs and the keys it vouches for are verified, as of when it was registered; of an
+    exact model the promise of a proof is about this very answer.)
  7. The response is of the form that the request asked for, and shows the units that it counts, where it can.
  8. The price is the model's schedule applied to the units used.
  9. The state is believable: a pinned producer signed its header, or validators that follow from those pinned voted
     for it.
 10. The ledger knows the key, the model and the price: each record is proved against that state's root.
 11. The receipt is settled: it stands in a batch whose root is proved. SKIP while it is not settled yet.
+12. The promised proof holds, and the ledger took it. SKIP while there is none. Only an exact model's answer has one.
 
 Not checked here, and said so in every verdict: what the layer gives no evidence for (the signature layer carries the
 operator's word only), that the engine is what the profile says, and that the producer signed no second header.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, assert_never
 
@@ -31,7 +33,7 @@ from paraph.core.limits import JSON_BYTES_MAX, TENSOR_RANK_MAX, TENSORS_MAX
 from paraph.core.merkle import root_from_inclusion
 from paraph.core.smt import proves
 from paraph.core.tensor import Tensor, tensor_from_json
-from paraph.proofs import attested, records
+from paraph.proofs import attested, exactness, records
 from paraph.proofs.bundle import Answer, Bundle, Chain, Proved
 from paraph.proofs.policy import Trust
 from paraph.proofs.quotes.claims import TrustClass
@@ -73,6 +75,9 @@ def verify(
 def judge(bundle: Bundle, trust: Trust, least: TrustClass = TrustClass.HARDWARE, checks: Checks = CHECKS) -> Verdict:
     """As `verify`, but returns the verdict whatever it is, for showing it whole."""
     claims = tuple(_claims(bundle, trust, least, checks))
+    # 12
+    if bundle.answer.receipt.receipt.layer is Layer.ZK:
+        claims += tuple(_proof(bundle, trust, checks, claims))
     failed = frozenset(claim.code for claim in claims if claim.outcome is Outcome.FAIL)
     return Verdict(claims, tuple(_questions(bundle, failed)), tuple(_not_checked(bundle, trust)))
 
@@ -108,8 +113,14 @@ CANCELLED = "cancelled"
 
 
 def given_of(body: JsonObject, given: Json) -> Json:
-    """What the receipt's given digest covers: what the engine was given, or a tensor request's own inputs."""
-    return body.get("inputs") if given is None else given
+    """What the receipt's given digest covers: what the engine was given, or a tensor request's own inputs.
+
+    With a salt where there is one: the digest is public, and would tell an input that can be guessed.
+    """
+    if given is not None:
+        return given
+    inputs = body.get("inputs")
+    return {"inputs": inputs, exactness.SALT: body[exactness.SALT]} if exactness.SALT in body else inputs
 
 
 # --- the form of a response ---------------------------------------------------------------------------------------
@@ -266,16 +277,32 @@ def _evidence(bundle: Bundle, trust: Trust, least: TrustClass, checks: Checks) -
         case Layer.SIGNATURE:
             yield claim(
                 "evidence.layer",
-                bundle.answer.evidence == SIGNATURE_EVIDENCE and bundle.chain.release is None,
+                bundle.answer.evidence == SIGNATURE_EVIDENCE and bundle.chain.release is None and not _exact(bundle),
                 "layer signature: the receipt's signature is the evidence",
                 "the evidence is not of the layer that the receipt names",
+            )
+        case Layer.TEE if _exact(bundle):
+            yield Claim(
+                "evidence.layer", Outcome.FAIL, "what belongs to the layer zkml stands beside an enclave's answer"
             )
         case Layer.TEE:
             yield from attested.evidence(bundle, trust, least, checks)
         case Layer.ZK:
-            yield Claim("evidence.layer", Outcome.FAIL, "this version cannot check evidence of the layer zk")
+            yield exactness.evidence(bundle)
         case unknown:
             assert_never(unknown)
+
+
+def _exact(bundle: Bundle) -> bool:
+    """True where a bundle has a part that only those of the layer `zkml` have."""
+    return bundle.exact is not None or bundle.chain.exact is not None
+
+
+def _proof(bundle: Bundle, trust: Trust, checks: Checks, before: Sequence[Claim]) -> Iterator[Claim]:
+    if any(claim.outcome is Outcome.FAIL for claim in before):
+        yield Claim("proof.verified", Outcome.SKIP, "not looked at: what it stands on failed already")
+        return
+    yield from exactness.proof(bundle, trust, checks)
 
 
 def _form(bundle: Bundle, receipt: Receipt) -> Claim:
@@ -341,6 +368,8 @@ def _signer(bundle: Bundle, chain: Chain, receipt: Receipt) -> Iterator[Claim]:
     if receipt.layer is Layer.TEE:
         yield from attested.registered(chain, receipt, *attested.records_of(chain))
         return
+    if receipt.layer is Layer.ZK:
+        yield exactness.registered(bundle)
     key = records.NodeKey.decode(chain.key.value)
     yield _record_claim(
         "registry.key",
@@ -389,8 +418,7 @@ def _questions(bundle: Bundle, failed: frozenset[str]) -> Iterator[Claim]:
         for code, question in QUESTIONS.items():
             yield Claim(code, Outcome.FAIL, f"{question} Not shown: {', '.join(sorted(failed))}")
         return
-    tee = bundle.answer.receipt.receipt.layer is Layer.TEE
-    answers = attested.answers(bundle) if tee else _answers(bundle)
+    answers = _ANSWERS[bundle.answer.receipt.receipt.layer](bundle)
     for (code, question), (outcome, sentence) in zip(QUESTIONS.items(), answers, strict=True):
         yield Claim(code, outcome, f"{question} {sentence}")
 
@@ -403,6 +431,13 @@ def _answers(bundle: Bundle) -> Iterator[tuple[Outcome, str]]:
     yield Outcome.SKIP, f"not shown: {word}"
     yield Outcome.SKIP, f"the input is bound to the receipt; for the rest, {word}"
     yield Outcome.PASS, attested.UNALTERED
+
+
+_ANSWERS: Final[Mapping[Layer, Callable[[Bundle], Iterator[tuple[Outcome, str]]]]] = {
+    Layer.SIGNATURE: _answers,
+    Layer.TEE: attested.answers,
+    Layer.ZK: exactness.answers,
+}
 
 
 def _uncounted(answer: Answer) -> Iterator[str]:
@@ -421,11 +456,17 @@ def _uncounted(answer: Answer) -> Iterator[str]:
 
 
 def _not_checked(bundle: Bundle, trust: Trust) -> Iterator[str]:
-    if bundle.answer.receipt.receipt.layer is Layer.TEE:
-        with suppress(Malformed):  # then a claim failed, and says so
-            yield from attested.not_checked(bundle)
-    else:
-        yield "that the node's machine ran this model: the signature layer proves who answered, not what computed"
+    match bundle.answer.receipt.receipt.layer:
+        case Layer.SIGNATURE:
+            yield "that the node's machine ran this model: the signature layer proves who answered, not what computed"
+        case Layer.TEE:
+            with suppress(Malformed):  # then a claim failed, and says so
+                yield from attested.not_checked(bundle)
+        case Layer.ZK:
+            with suppress(Malformed):  # likewise
+                yield from exactness.not_checked(bundle)
+        case unknown:
+            assert_never(unknown)
     if bundle.answer.given is not None:
         yield "that the chat template turned the messages into the given text (`paraph receipt replay` does)"
     yield from _uncounted(bundle.answer)

@@ -16,6 +16,10 @@ from paraph.core.tags import Tag
 FORMAT = "paraph/manifest/1"
 FILES_MAX = 1024
 KINDS = ("text", "tensor")
+GRAPH = "graph.json"
+"""The file whose presence says that a tensor model is an exact one: its graph, beside `weights.bin`."""
+CARD = "card.json"
+"""Of an exact model: how numbers become its integers, and what its integers mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,8 @@ class Manifest:
         name: for people.
         kind: `text` (a language model) or `tensor` (any tensors to tensors).
         batch_class: `invariant` when a probe showed that sharing a batch changes no bit, else `single`.
-        files: in order of path; the one `.gguf` or `.onnx` file among them is what runs.
+        files: in order of path; what runs is the one `.gguf` or `.onnx` file among them, or the exact model where
+            `graph.json` is one.
     """
 
     name: str
@@ -56,6 +61,11 @@ class Manifest:
             "batch_class": self.batch_class,
             "files": [file.as_json() for file in self.files],
         }
+
+    @property
+    def exact(self) -> bool:
+        """True for an exact model, whose answers can be proven."""
+        return self.kind == "tensor" and any(file.path == GRAPH for file in self.files)
 
     def digest(self) -> Digest:
         """The manifest digest that the ledger registers."""

@@ -11,8 +11,9 @@ from typing import Final, Self
 from paraph.core import rlp
 from paraph.core.digest import tagged
 from paraph.core.errors import Malformed
-from paraph.core.ident import Address, Digest, ModelId
+from paraph.core.ident import Address, Digest, ModelId, RequestKey
 from paraph.core.tags import Tag
+from paraph.proofs.zk.statement import exact_id
 
 
 class Record:
@@ -232,6 +233,47 @@ class Enclave(Record):
         return self.height_first <= height and (self.height_last == 0 or height <= self.height_last)
 
 
+@dataclass(frozen=True, slots=True)
+class ExactModel(Record):
+    """What a registered model computes, exactly. Never changed once written: another function is another model.
+
+    Args:
+        graph: digest of its graph's canonical bytes.
+        weight_root: the commitment to its weights.
+        version: of the proof system under which it is proven.
+    """
+
+    graph: Digest
+    weight_root: Digest
+    version: int
+
+    @property
+    def id(self) -> Digest:
+        """The exact id, which a proof's statement names. Of this version of the proof system: there is no other yet."""
+        return exact_id(self.graph, self.weight_root)
+
+
+@dataclass(frozen=True, slots=True)
+class Proven(Record):
+    """That the network took a proof of a request: with the request's key and node, the proof's whole statement.
+
+    Args:
+        mode: what the proof gives away (`zk.statement.Mode`).
+        exact: the exact id of the model.
+        batch: the batch root, over this request and those proven with it.
+        size: how many these are.
+        beacon: the block hash in the statement.
+        height: the block that took the proof.
+    """
+
+    mode: int
+    exact: Digest
+    batch: Digest
+    size: int
+    beacon: Digest
+    height: int
+
+
 def node_key_key(signer: Address) -> bytes:
     """The state key of a hot key's record."""
     return b"nodes/key/" + signer
@@ -252,6 +294,11 @@ def model_key(model_id: ModelId) -> bytes:
     return b"models/record/" + model_id
 
 
+def exact_key(model_id: ModelId) -> bytes:
+    """The state key of what a model computes exactly."""
+    return b"models/exact/" + model_id
+
+
 def price_key(model_id: ModelId, version: int) -> bytes:
     """The state key of a price schedule."""
     return b"models/price/" + model_id + version.to_bytes(4, "big")
@@ -260,3 +307,18 @@ def price_key(model_id: ModelId, version: int) -> bytes:
 def batch_key(number: int) -> bytes:
     """The state key of a settled batch."""
     return b"settlement/batch/" + number.to_bytes(8, "big")
+
+
+def due_key(payer: Address, key: RequestKey) -> bytes:
+    """The state key of a proof that is due."""
+    return b"proofs/due/" + payer + key
+
+
+def proven_key(payer: Address, key: RequestKey) -> bytes:
+    """The state key of a request's proof that the network took."""
+    return b"proofs/proven/" + payer + key
+
+
+def missed_key(payer: Address, key: RequestKey) -> bytes:
+    """The state key of the block that noted that a request's proof was not brought in time."""
+    return b"proofs/missed/" + payer + key

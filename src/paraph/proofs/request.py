@@ -39,6 +39,11 @@ class Layer(IntEnum):
     TEE = 2
     ZK = 3
 
+    @property
+    def word(self) -> str:
+        """The layer as people say it, in commands, options and documents."""
+        return {Layer.SIGNATURE: "signature", Layer.TEE: "tee", Layer.ZK: "zkml"}[self]
+
 
 REQUEST_STRUCT = struct(
     "Request(bytes32 key, address payer, address node, bytes32 modelId, bytes32 bodyDigest,"

@@ -99,6 +99,11 @@ class Answer:
         """True when the bundle carries the proof of its settlement."""
         return self.bundle.chain.settled is not None
 
+    @property
+    def proven(self) -> bool:
+        """True when the bundle carries the proof that the registered exact model gave this answer, which verified."""
+        return self.bundle.exact is not None and self.bundle.exact.proof is not None
+
     def save(self, path: Path | str) -> None:
         """Write the bundle, which `paraph verify` checks with no network; readable by its owner alone.
 

@@ -6,14 +6,16 @@ nobody could be reached, `Malformed` for arguments or replies that are not what 
 out and its answer did not come back it is `Unanswered`: give it to `again`, which pays no second time.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from paraph.adapters.http.client import AsyncDriver, Means, SyncDriver
+from paraph.adapters.http.client import AsyncDriver, Done, Means, SyncDriver
 from paraph.adapters.system import SystemClock, random_bytes
 from paraph.core.amount import Wei
+from paraph.core.encode import JsonObject
 from paraph.core.ident import Address, Digest, ModelId
 from paraph.core.keys import PrivateKey
 from paraph.flows import registry
@@ -24,12 +26,16 @@ from paraph.flows.transact import Sent
 from paraph.ledger.contract import Contract
 from paraph.ledger.rooms.escrow.types import Account
 from paraph.ledger.rooms.nodes.types import Node
+from paraph.proofs.bundle import Bundle
 from paraph.proofs.records import Model, Release
 from paraph.sdk.answer import Answer
 from paraph.sdk.network import Network, load_network
 from paraph.sdk.options import Options, TextOptions
 from paraph.sdk.orders import Messages, Orders
 from paraph.sdk.stream import AsyncStream, Stream
+
+if TYPE_CHECKING:
+    from paraph.adapters.provers.card import Card
 
 
 def _means(network: Network, key: PrivateKey) -> Means:
@@ -89,7 +95,11 @@ class Client:
     def infer(
         self, model: str, inputs: Mapping[str, Any], outputs: Sequence[str] = (), **options: Unpack[Options]
     ) -> Answer:
-        """Run a tensor model on named numpy arrays, nested lists or `Tensor`s. `outputs` empty means all."""
+        """Run a tensor model on named numpy arrays, nested lists or `Tensor`s. `outputs` empty means all.
+
+        With the layer `zkml` the input is one row of integers of -128 to 127 (`card` has what makes them), the answer
+        comes at once with a promise, and `proof` waits for what was promised.
+        """
         return Answer(self._driver.run(self._orders.infer(model, inputs, outputs, options)))
 
     def again(self, lost: Unanswered) -> Answer:
@@ -99,6 +109,42 @@ class Client:
     def settled(self, answer: Answer, patience_s: float = 30) -> Answer:
         """The same answer with the proof of its settlement. Raises `Unavailable` if it takes longer."""
         return Answer(self._driver.run(self._orders.settled(answer.verified, patience_s)))
+
+    def proof(
+        self, answer: Answer, patience_s: float = 300, told: Callable[[JsonObject], object] | None = None
+    ) -> Answer:
+        """The same answer with its settlement and, from the layer `zkml`, the proof that the model gave it.
+
+        Args:
+            answer: what was bought.
+            patience_s: seconds to wait for the proof.
+            told: called with how far it is, each time somebody asked (`flows.prove.Progress.as_json`).
+
+        Raises:
+            Unavailable: `proof.pending`: it takes longer. Rejected: `proof.overdue`: it did not come in time, and
+                `refund` takes the price back; `proof.missed`: somebody did already.
+        """
+        for event in self._driver.play(self._orders.proof(answer.verified, patience_s)):
+            if isinstance(event, Done):
+                return Answer(event.value)
+            if told is not None:
+                told(event.chunk)
+        raise AssertionError("a flow ends with Done")
+
+    def refund(self, bundle: Bundle) -> Sent:
+        """Take the price of an answer (`Answer.bundle`) back whose proof did not come in time.
+
+        Raises:
+            Rejected: `proof.early`, `proof.proven`, `proof.missed`, and what the ledger refuses.
+        """
+        return self._driver.run(self._orders.refund(bundle))
+
+    def card(self, model: str) -> "Card":
+        """The card of an exact model: `to_int8` makes its integers of numbers, `answer` says what its integers mean.
+
+        Needs numpy (the extra `zk`). Raises `Unverified` where the nodes' card is not the registered one.
+        """
+        return self._driver.run(self._orders.card(model))
 
     def meet(self, node: Address, min_trust: str = "hardware") -> Met:
         """The enclave of a node, met now: registered, holding the TLS key, attesting for our nonce.
@@ -205,6 +251,26 @@ class AsyncClient:
     async def settled(self, answer: Answer, patience_s: float = 30) -> Answer:
         """See `Client.settled`."""
         return Answer(await self._driver.run(self._orders.settled(answer.verified, patience_s)))
+
+    async def proof(
+        self, answer: Answer, patience_s: float = 300, told: Callable[[JsonObject], object] | None = None
+    ) -> Answer:
+        """See `Client.proof`."""
+        async with aclosing(self._driver.play(self._orders.proof(answer.verified, patience_s))) as events:  # type: ignore[type-var]
+            async for event in events:
+                if isinstance(event, Done):
+                    return Answer(event.value)
+                if told is not None:
+                    told(event.chunk)
+        raise AssertionError("a flow ends with Done")
+
+    async def refund(self, bundle: Bundle) -> Sent:
+        """See `Client.refund`."""
+        return await self._driver.run(self._orders.refund(bundle))
+
+    async def card(self, model: str) -> "Card":
+        """See `Client.card`."""
+        return await self._driver.run(self._orders.card(model))
 
     async def meet(self, node: Address, min_trust: str = "hardware") -> Met:
         """See `Client.meet`."""

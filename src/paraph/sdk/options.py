@@ -8,7 +8,7 @@ from paraph.core.ident import Address
 class Options(TypedDict, total=False):
     """On which terms an answer is bought.
 
-    layer: verification layer, `signature` by default.
+    layer: verification layer: `signature` by default, `tee`, or `zkml`.
     max_price: cap in wei; by default the most the request can cost by the model's price.
     node: a certain node's account; by default any that serves the model.
     min_trust: with the layer `tee`: what the enclave's platform must be worth at least, `hardware` by default; one of

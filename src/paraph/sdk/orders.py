@@ -1,32 +1,38 @@
 """What both clients share: from a caller's words to the flow that gets it done."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
 
+from paraph.adapters.provers import verifier
 from paraph.adapters.signatures import remembering
-from paraph.adapters.tensors import from_array
+from paraph.adapters.tensors import from_array, whole_numbers
 from paraph.core.amount import Wei
 from paraph.core.encode import Json, JsonObject
 from paraph.core.errors import Rejected
 from paraph.core.ident import Address, ModelId
 from paraph.core.tensor import Tensor
-from paraph.flows import effective, registry
+from paraph.flows import effective, exact, registry
 from paraph.flows.buy import Order, Unanswered, ask_again, await_settled, buy
 from paraph.flows.effect import Draw, Flow, ask
 from paraph.flows.meet import Memory, Met, meet
+from paraph.flows.prove import await_proven, refund
 from paraph.flows.registry import Offer
 from paraph.flows.transact import Sent, transact
 from paraph.ledger.contract import Contract
 from paraph.ledger.rooms.escrow.calls import CONTRACT as ESCROW
 from paraph.proofs.bundle import Bundle
+from paraph.proofs.exactness import SALT_BYTES
 from paraph.proofs.policy import Trust
 from paraph.proofs.quotes.claims import TrustClass, trust_class
 from paraph.proofs.request import Layer
 from paraph.proofs.verdict import Verified
 from paraph.sdk.options import Options, TextOptions
 
-LAYERS: Final = {"signature": Layer.SIGNATURE, "tee": Layer.TEE, "zk": Layer.ZK}
+if TYPE_CHECKING:
+    from paraph.adapters.provers.card import Card
+
+LAYERS: Final = {layer.word: layer for layer in Layer}
 
 Messages = str | Sequence[Mapping[str, Any]]
 Bought = Flow[Verified[Bundle]]
@@ -44,7 +50,7 @@ class Orders:
 
     trust: Trust
     account: Address
-    memory: Memory = field(default_factory=lambda: Memory(checks=remembering()))
+    memory: Memory = field(default_factory=lambda: Memory(checks=replace(remembering(), zk=verifier.verify)))
 
     def chat(self, model: str, messages: Messages, options: TextOptions, *, stream: bool = False) -> Bought:
         """A chat answer. A plain text is one message of the user."""
@@ -66,9 +72,12 @@ class Orders:
 
     def infer(self, model: str, inputs: Mapping[str, Any], outputs: Sequence[str], options: Options) -> Bought:
         """Outputs of a tensor model for named numpy arrays, nested lists or tensors."""
-        tensors = tuple(each if isinstance(each, Tensor) else from_array(name, each) for name, each in inputs.items())
+        proven = options.get("layer") == Layer.ZK.word
+        read = whole_numbers if proven else from_array
+        tensors = tuple(each if isinstance(each, Tensor) else read(name, each) for name, each in inputs.items())
         model_id = yield from registry.find_model(self.trust, model)
-        body = effective.infer(tensors, tuple(outputs), model_id)
+        salt = (yield from ask(Draw(SALT_BYTES))) if proven else None
+        body = effective.infer(tensors, tuple(outputs), model_id, salt)
         return (yield from buy(self.trust, self._order(model_id, body, options), self.memory))
 
     def openai(self, kind: str, model: str, asked: JsonObject, options: Options, *, stream: bool = False) -> Bought:
@@ -91,7 +100,22 @@ class Orders:
 
     def settled(self, verified: Verified[Bundle], patience_s: float) -> Bought:
         """The bundle with the proof of its settlement, verified as strictly as it was bought."""
-        return await_settled(self.trust, verified.thing, int(patience_s * 1000), verified.least)
+        return await_settled(self.trust, verified.thing, int(patience_s * 1000), verified.least, self.memory.checks)
+
+    def proof(self, verified: Verified[Bundle], patience_s: float) -> Bought:
+        """The bundle with its settlement and the proof of its answer, verified as strictly as it was bought."""
+        return await_proven(self.trust, verified.thing, int(patience_s * 1000), verified.least, self.memory.checks)
+
+    def refund(self, bundle: Bundle) -> Flow[Sent]:
+        """The price back into the payer's escrow, where the proof did not come in time."""
+        return refund(self.trust, self.account, bundle)
+
+    def card(self, model: str) -> "Flow[Card]":
+        """The card of an exact model, as it is registered."""
+        from paraph.adapters.provers.card import card_from_bytes  # noqa: PLC0415  needs numpy
+
+        model_id = yield from registry.find_model(self.trust, model)
+        return card_from_bytes((yield from exact.card(self.trust, model_id)))
 
     def offer(self, model: str) -> Flow[Offer]:
         """A model with its price, by name or id."""

@@ -264,7 +264,7 @@ class Proxy:
                 "node": to_hex(receipt.node),
                 "signer": to_hex(receipt.signer),
                 "model_id": to_hex(receipt.model_id),
-                "layer": receipt.layer.name.lower(),
+                "layer": receipt.layer.word,
                 "trust_class": None if bought.trust is None else bought.trust.word,
                 "height": receipt.height,
                 "started_ms": receipt.started_ms,

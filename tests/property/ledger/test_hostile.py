@@ -50,7 +50,7 @@ def template() -> World:
 
 def world() -> World:
     made = template()
-    return World(dict(made.state), True, made.height, made.now)
+    return World(dict(made.state), height=made.height, now=made.now)
 
 
 def value_of(kind: Type) -> st.SearchStrategy[Value]:

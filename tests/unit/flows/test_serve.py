@@ -1,15 +1,16 @@
 """Serving: what is admitted, what a quote says, and that a receipt is made of the very values that are delivered."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from eth_account import Account as EthAccount
-from tests.sim.market import Hands, Market, chat_body, price_of
+from tests.sim.market import TENSOR_ID, Hands, Market, chat_body, price_of, rows_body
 from tests.support_ledger.world import ALICE, BOB, CHAIN_ID, HOT, OPERATOR
 
 from paraph.adapters.fakes.engines import FAKE_PROFILE
 from paraph.core.amount import Wei
-from paraph.core.errors import BrokenTruth, Rejected
+from paraph.core.errors import BrokenTruth, Malformed, ParaphError, Rejected
 from paraph.core.ident import Address, RequestKey, to_hex
 from paraph.core.limits import REQUEST_LIFETIME_S_MAX
 from paraph.core.tensor import Tensor
@@ -19,7 +20,9 @@ from paraph.flows.ports import Finish, Given, Piece
 from paraph.flows.registry import offer
 from paraph.flows.serve import TextAnswer, merge_tool_calls
 from paraph.ledger.rooms.escrow.types import Account
+from paraph.proofs.promised import Promise
 from paraph.proofs.request import Layer, Request, SignedRequest, request_from_json
+from paraph.proofs.zk.statement import commitment
 
 MARKET = Market()
 NOW_S = MARKET.clock.now_ms() // 1000
@@ -198,3 +201,123 @@ def test_receipt_of_what_no_request_covers_is_never_signed() -> None:
     with pytest.raises(BrokenTruth):
         serve.receipt(SignedRequest(CHAIN_ID, request, bytes(65)), found, work)
     assert MARKET.identity.key is HOT
+
+
+# --- answers that are to be proven -------------------------------------------------------------------------------
+
+PROVING = replace(MARKET.identity, provable=frozenset({TENSOR_ID}))
+SALT = to_hex(bytes(range(32)))
+ROW = Tensor("input", "INT8", (1, 4), bytes((1, 2, 255, 4)))
+OUTPUT = Tensor("output", "INT32", (1, 2), bytes((7, 0, 0, 0, 254, 255, 255, 255)))
+
+
+def salted(*inputs: Tensor, salt: Any = SALT) -> dict[str, Any]:
+    """The body of a tensor request whose answer is to be proven."""
+    listed = [each.as_json() for each in inputs or (ROW,)]
+    return {"kind": "infer", "model": to_hex(TENSOR_ID), "inputs": listed, "outputs": [], "salt": salt}
+
+
+@pytest.mark.parametrize(
+    ("identity", "body", "layer", "code"),
+    [
+        (PROVING, salted(), Layer.ZK, None),
+        (PROVING, rows_body(), Layer.SIGNATURE, None),
+        (PROVING, rows_body(), Layer.ZK, "request.salt"),
+        (PROVING, salted(), Layer.SIGNATURE, "request.salt"),
+        (MARKET.identity, salted(), Layer.ZK, "request.layer"),
+        (PROVING, {**BODY, "salt": SALT}, Layer.ZK, "request.layer"),
+    ],
+)
+def test_a_salt_goes_with_a_proof(identity: serve.Identity, body: Any, layer: Layer, code: str | None) -> None:
+    """The layer `zk` is served for models that can be proven, and a body has a salt with that layer and no other."""
+    signed = MARKET.sign(body, layer=layer)
+    try:
+        serve.admit(identity, signed, body, NOW_S)
+    except Rejected as error:
+        found: str | None = error.code
+    else:
+        found = None
+
+    assert found == code
+
+
+def test_quote_proposes_the_layer_that_the_body_is_for() -> None:
+    """With a salt the layer `zk` is proposed, without one the strongest other; where nothing is proven, nothing is."""
+    enclaved = replace(PROVING, enclave=serve.Signer(HOT, {}, 9))
+    found = Hands(MARKET).run(offer(MARKET.ledger.trust, TENSOR_ID))
+
+    def layer(identity: serve.Identity, body: Any) -> Any:
+        quote: Any = serve.quote(identity, found, body, Wei(9), NOW_S)
+        return quote["sign"]["message"]["layer"]
+
+    assert layer(PROVING, salted()) == layer(enclaved, salted()) == Layer.ZK
+    assert layer(PROVING, rows_body()) == Layer.SIGNATURE
+    assert layer(enclaved, rows_body()) == Layer.TEE
+    with pytest.raises(Rejected) as caught:
+        layer(MARKET.identity, salted())
+    assert caught.value.code == "request.salt"
+
+
+def test_what_a_proof_hides() -> None:
+    """The promise commits to salt, input and output; any other of them is another commitment."""
+    asked = serve.hidden(salted())
+    promise = serve.promise(asked, OUTPUT, 77)
+
+    assert promise == Promise(commitment(bytes(range(32)), ROW.data, OUTPUT.data), 77)
+    assert serve.proven_response((OUTPUT,), salted()) == {
+        "kind": "tensors",
+        "outputs": [OUTPUT.as_json()],
+        "salt": SALT,
+    }
+    others = (
+        serve.promise(serve.Hidden(bytes(32), asked.inputs), OUTPUT, 77),
+        serve.promise(serve.Hidden(asked.salt, bytes(4)), OUTPUT, 77),
+        serve.promise(asked, Tensor("output", "INT32", (1, 2), bytes(8)), 77),
+    )
+    assert len({promise.commitment, *(each.commitment for each in others)}) == 4
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "code"),
+    [
+        (salted(Tensor("input", "INT8", (2, 4), bytes(8))), Malformed, "exact.request"),
+        (salted(Tensor("input", "INT8", (0, 4), b"")), Malformed, "exact.request"),
+        (salted(ROW, Tensor("more", "INT8", (1, 4), bytes(4))), Malformed, "exact.request"),
+        (salted(salt=SALT[:-2]), Malformed, "ident.hex"),
+        (salted(salt=7), Malformed, "ident.hex"),
+    ],
+)
+def test_what_cannot_be_proven_alone(body: Any, kind: type[ParaphError], code: str) -> None:
+    """More than one row or input, or what is no salt, is refused before any work."""
+    with pytest.raises(kind) as caught:
+        serve.hidden(body)
+
+    assert caught.value.code == code
+
+
+def proven_work(promise: Promise | None) -> serve.Work:
+    """Work for a body that asks for a proof."""
+    response = serve.proven_response((OUTPUT,), salted())
+    return serve.Work(PROVING, salted(), None, response, FAKE_PROFILE, None, 1, 5, 6, promise)
+
+
+def test_receipt_of_a_promise() -> None:
+    """A receipt of the layer `zk` is signed by the hot key; its evidence is the promise."""
+    found = Hands(MARKET).run(offer(MARKET.ledger.trust, TENSOR_ID))
+    promise = serve.promise(serve.hidden(salted()), OUTPUT, 77)
+    answer = serve.receipt(MARKET.sign(salted(), layer=Layer.ZK), found, proven_work(promise))
+
+    receipt = answer.receipt.receipt
+    assert answer.evidence == promise.as_json()
+    assert receipt.evidence_digest == promise.digest()
+    assert (receipt.signer, receipt.layer) == (HOT.address, Layer.ZK)
+
+
+@pytest.mark.parametrize(("layer", "promised"), [(Layer.ZK, False), (Layer.SIGNATURE, True)])
+def test_no_receipt_without_its_promise(layer: Layer, promised: bool) -> None:
+    """A proof is promised exactly where one is paid for, or the fault is ours."""
+    found = Hands(MARKET).run(offer(MARKET.ledger.trust, TENSOR_ID))
+    promise = serve.promise(serve.hidden(salted()), OUTPUT, 77) if promised else None
+
+    with pytest.raises(BrokenTruth):
+        serve.receipt(MARKET.sign(salted(), layer=layer), found, proven_work(promise))

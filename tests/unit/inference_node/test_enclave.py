@@ -362,7 +362,7 @@ def test_the_first_registration_is_given_up(monkeypatch: pytest.MonkeyPatch) -> 
         with pytest.raises(ParaphError) as caught:
             go(house.attested.first())
         assert caught.value.code == code
-        assert Layer.TEE not in house.market.service.identity.layers
+        assert Layer.TEE not in house.market.service.identity.layers(TEXT_ID)
 
 
 def test_an_enclave_whose_evidence_does_not_hold() -> None:

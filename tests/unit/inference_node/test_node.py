@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,20 @@ import httpx
 import pytest
 from tests.sim.market import TEXT, TEXT_ID, opened
 from tests.support_ledger.world import HOT, OPERATOR
+from tests.unit.inference_node.proving import GRAPH, World, weights_of
 
+from paraph.adapters.blobs.folder import FolderBlobs
 from paraph.adapters.fakes.engines import FakeTextEngine
+from paraph.adapters.provers.engine import ExactEngine
+from paraph.adapters.store.lmdb import LmdbStore
 from paraph.core.encode import canonical
 from paraph.core.errors import Malformed, ParaphError, Unavailable
+from paraph.core.ident import ModelId
 from paraph.inference_node import node as node_module
 from paraph.inference_node.config import FILE, MANIFESTS, Config, read_config
-from paraph.inference_node.models import Served, describe
+from paraph.inference_node.models import Served, describe, folder_of, keep, open_model
 from paraph.inference_node.node import InferenceNode
+from paraph.proofs.manifest import Manifest
 
 TRUST = opened().trust
 
@@ -49,6 +56,11 @@ def test_configuration_goes_round(tmp_path: Path) -> None:
         {"trust": {}},
         {"settle_interval_ms": 1},
         {"heartbeat_interval_s": True},
+        {"proof_mode": "open"},
+        {"proof_mode": 1},
+        {"proof_gather_ms": -1},
+        {"proof_memory_mb": 511},
+        {"proof_time_s_max": 0},
     ],
     ids=str,
 )
@@ -120,3 +132,90 @@ def test_life_of_a_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     asyncio.run(main())
     with pytest.raises(Unavailable):
         asyncio.run(anext(engine.generate({})))  # type: ignore[arg-type]
+
+
+def exact_home(home: Path) -> tuple[Manifest, ModelId]:
+    """A node's home with an exact model in its blob store."""
+    folder = home / "exact"
+    folder.mkdir(parents=True)
+    (folder / "graph.json").write_bytes(GRAPH.bytes)
+    (folder / "weights.bin").write_bytes(weights_of(0))
+    manifest, places = describe(folder, "exact", "tensor", "invariant")
+    keep(FolderBlobs(home / "blobs"), manifest, places)
+    return manifest, manifest.model_id()
+
+
+def test_exact_models_are_opened(tmp_path: Path) -> None:
+    """A model with a graph is opened by the exact engine, whatever lies beside it."""
+    manifest, model_id = exact_home(tmp_path)
+    served = asyncio.run(open_model(FolderBlobs(tmp_path / "blobs"), manifest, tmp_path / "models", slots=4, threads=1))
+
+    assert manifest.exact
+    assert served.model_id == model_id
+    assert isinstance(served.tensor, ExactEngine)
+    assert served.tensor.graph == GRAPH
+    assert (folder_of(tmp_path / "models", model_id) / "weights.bin").read_bytes() == weights_of(0)
+
+
+@pytest.mark.parametrize(
+    ("mode", "installed", "code", "proves"),
+    [
+        ("none", True, "request.salt", False),
+        ("hiding", False, "prover.missing", False),
+        ("hiding", True, "http.unreachable", True),
+    ],
+)
+def test_a_node_that_cannot_prove_serves_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, installed: bool, code: str, proves: bool
+) -> None:
+    """Told not to, without the prover, or before the ledger was seen: it starts, and refuses proofs with the reason."""
+    if not installed:
+        (tmp_path / "numba.py").write_text("raise ImportError('numba is not installed')\n")
+        known = [each for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each]
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(tmp_path), *known)))
+    manifest, model_id = exact_home(tmp_path)
+    config = Config(tmp_path, "http://127.0.0.1:9", TRUST, OPERATOR.address, (manifest,), proof_mode=mode)
+
+    async def main() -> None:
+        node = InferenceNode(config, HOT)
+        url = await node.start()
+        try:
+            async with httpx.AsyncClient(base_url=url) as http:
+                counts = await http.get("/v1/proofs")
+                model = await http.get("/v2/models/exact")
+            assert model.json()["platform"] == "exact_1"
+            assert counts.status_code == (200 if proves else 404)
+            assert node.service is not None
+            assert node.service.identity.provable == frozenset()
+            refusal = node.service.unprovable.get(model_id)
+            assert (refusal.code if refusal else "request.salt") == code
+        finally:
+            await node.stop()
+
+    asyncio.run(main())
+
+
+def test_a_node_that_owes_proofs_and_cannot_prove_does_not_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Going on would cost its bond: the operator is told how many proofs are due, and why none can be made."""
+    manifest, _ = exact_home(tmp_path)
+    store = LmdbStore(tmp_path / "outbox")
+    asyncio.run(World(store).settled(1))
+    store.close()
+    (tmp_path / "numba.py").write_text("raise ImportError('numba is not installed')\n")
+    known = [each for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(tmp_path), *known)))
+
+    async def main() -> ParaphError:
+        node = InferenceNode(Config(tmp_path, "http://127.0.0.1:9", TRUST, OPERATOR.address, (manifest,)), HOT)
+        try:
+            with pytest.raises(ParaphError) as caught:
+                await node.start()
+        finally:
+            await node.stop()
+        return caught.value
+
+    error = asyncio.run(main())
+    assert (error.code, error.facts["owed"]) == ("node.owes_proofs", 1)
+    assert "paraph[zk]" in error.message

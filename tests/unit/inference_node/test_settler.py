@@ -134,7 +134,7 @@ def test_rests_grow_and_end(monkeypatch: pytest.MonkeyPatch) -> None:
     def _refusing() -> Any:
         entry = market.outbox.pending(1)[0]
         request = entry.request.request
-        return (Outcome(request.payer, request.key, False, False, "escrow.empty: gone"),)
+        return (Outcome(request.payer, request.key, False, False, "escrow.empty: gone", 1),)
         yield
 
     async def test() -> None:

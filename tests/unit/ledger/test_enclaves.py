@@ -347,12 +347,13 @@ def test_keys_sign_their_own_layer() -> None:
     assert world.settle(by_enclave)[0] == ["settlement.key"]
 
 
-def test_zk_is_signed_by_nobody() -> None:
-    """No key signs receipts of the layer zk yet."""
+def test_an_enclave_promises_no_proofs() -> None:
+    """The enclave's key signs no receipt of the layer zk: that is the hot key's."""
     world = with_tee()
     asked = request(now=world.now, layer=Layer.ZK)
+    by_enclave = receipt(asked, world.now, signer=SIGNER.address, height=world.height)
 
-    assert world.settle(signed(asked, receipt(asked, world.now)))[0] == ["settlement.key"]
+    assert world.settle(signed(asked, by_enclave, signer=SIGNER))[0] == ["settlement.key"]
 
 
 def test_other_evidence_beside_the_receipt() -> None:

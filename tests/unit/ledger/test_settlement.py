@@ -150,7 +150,7 @@ REFUSALS: dict[str, tuple[Item, str]] = {
     # 5: what the model offers
     "unknown model": (broken_item(asked_model_id=OTHER_MODEL), "models.unknown"),
     "layer of enclaves": (broken_item(asked_layer=Layer.TEE), "settlement.key"),
-    "layer not verified": (broken_item(asked_layer=Layer.ZK), "settlement.key"),
+    "layer not offered": (broken_item(asked_layer=Layer.ZK), "settlement.layer"),
     "evidence of nothing": (broken_item(evidence_digest=ZERO_DIGEST), "settlement.evidence"),
     # 6: the price
     "unknown schedule": (broken_item(price_version=2), "models.price_unknown"),

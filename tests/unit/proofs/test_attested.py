@@ -203,9 +203,9 @@ LIES: Final[Mapping[str, tuple[Callable[[], Case], tuple[str, ...]]]] = {
         ),
         (EVIDENCE,),
     ),
-    "a layer of which there is no evidence yet": (
+    "a layer of which this is no evidence": (
         lambda: build(request={"layer": Layer.ZK}, model={"layers": 4}),
-        (EVIDENCE,),
+        (EVIDENCE, "registry.exact"),
     ),
 }
 

@@ -95,7 +95,11 @@ LIES: list[tuple[str, Callable[[], Case], list[str]]] = [
         lambda: build(request={"layer": Layer.TEE}, model={"layers": 7}),
         ["evidence.layer", "registry.records"],
     ),
-    ("zk unchecked", lambda: build(request={"layer": Layer.ZK}, model={"layers": 7}), ["evidence.layer"]),
+    (
+        "zk unchecked",
+        lambda: build(request={"layer": Layer.ZK}, model={"layers": 7}),
+        ["evidence.layer", "registry.exact"],
+    ),
     # 7
     ("another model in the body", lambda: build(body={**body_of("text"), "model": "0x00"}), ["response.form"]),
     ("another kind of answer", lambda: build(body={**body_of("text"), "kind": "infer"}), ["response.form"]),

@@ -9,19 +9,26 @@ from tests.support.change import varied
 from paraph.core import rlp
 from paraph.core.digest import sha256
 from paraph.core.errors import Malformed
-from paraph.core.ident import Address, Digest, ModelId
+from paraph.core.ident import Address, Digest, ModelId, RequestKey
 from paraph.proofs.check import judge
 from paraph.proofs.records import (
     Batch,
+    ExactModel,
     Model,
     NodeKey,
     Price,
+    Proven,
     Record,
     batch_key,
+    due_key,
+    exact_key,
+    missed_key,
     model_key,
     node_key_key,
     price_key,
+    proven_key,
 )
+from paraph.proofs.zk.statement import exact_id
 
 ADDRESS = Address(b"\x01" * 20)
 
@@ -42,6 +49,8 @@ SAMPLES: list[Record] = [
     Model(ADDRESS, sha256(b"manifest"), "owner/näme", "text", 250, 7, 2, 9),
     Price(10**18, 0, 2**200, 0),
     Batch(sha256(b"root"), 500, 7, 1_750_000_000),
+    ExactModel(sha256(b"graph"), sha256(b"weights"), 1),
+    Proven(2, sha256(b"exact"), sha256(b"batch"), 64, sha256(b"beacon"), 9),
     Sample(0, sha256(b"x"), "", (), (ADDRESS, ADDRESS)),
     Sample(2**256 - 1, sha256(b"y"), "é", (ModelId(sha256(b"m")),), ()),
 ]
@@ -53,7 +62,7 @@ def test_record_round_trips(record: Record) -> None:
     assert type(record).decode(record.encode()) == record
 
 
-@pytest.mark.parametrize("record", SAMPLES[:4], ids=lambda record: type(record).__name__)
+@pytest.mark.parametrize("record", SAMPLES[:6], ids=lambda record: type(record).__name__)
 def test_every_field_matters(record: Record) -> None:
     """Any field changed changes the bytes."""
     seen = {record.encode()}
@@ -156,7 +165,16 @@ def test_price_is_a_sum() -> None:
 def test_keys_are_apart() -> None:
     """No two records share a state key."""
     model = ModelId(sha256(b"m"))
+    key = RequestKey(sha256(b"request"))
     keys = [node_key_key(ADDRESS), model_key(model), price_key(model, 1), price_key(model, 2), batch_key(1)]
+    keys += [exact_key(model), due_key(ADDRESS, key), proven_key(ADDRESS, key), missed_key(ADDRESS, key)]
 
     assert len(set(keys)) == len(keys)
     assert price_key(model, 2**32 - 1).endswith(b"\xff" * 4)
+
+
+def test_an_exact_model_names_its_exact_id() -> None:
+    """The record's exact id is that of the statement: of version, graph and weights."""
+    record = ExactModel(sha256(b"graph"), sha256(b"weights"), 1)
+
+    assert record.id == exact_id(sha256(b"graph"), sha256(b"weights"))

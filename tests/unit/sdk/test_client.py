@@ -251,7 +251,7 @@ def test_registry_and_wallet() -> None:
     [
         (lambda client: client.chat("nobody's", "hi"), Rejected, "models.unknown"),
         (lambda client: client.chat(TEXT.name, "hi", layer="magic"), Rejected, "request.layer"),
-        (lambda client: client.chat(TEXT.name, "hi", layer="zk"), Rejected, "models.layer"),
+        (lambda client: client.chat(TEXT.name, "hi", layer="zkml"), Rejected, "models.layer"),
         (lambda client: client.chat(TEXT.name, "hi", node=BOB.address), Rejected, "nodes.unknown"),
         (lambda client: client.chat(TEXT.name, "hi", max_price=1), Rejected, "request.cap"),
         (lambda client: client.chat(TEXT.name, "hi", temprature=1), Rejected, "request.unknown_parameter"),

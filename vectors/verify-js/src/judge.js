@@ -50,7 +50,7 @@ function answers(receipt, request) {
 }
 
 function digestsHold({ body, given, response, profile, evidence, receipt }) {
-  const shown = given === null ? (body.get('inputs') ?? null) : given;
+  const shown = given === null ? ownInputs(body) : given;
   return (
     equal(tagged('paraph/given/1', canonical(shown)), receipt.given_digest) &&
     equal(tagged('paraph/response-body/1', canonical(response)), receipt.response_digest) &&
@@ -58,6 +58,12 @@ function digestsHold({ body, given, response, profile, evidence, receipt }) {
     equal(tagged('paraph/evidence/1', canonical(evidence)), receipt.evidence_digest) &&
     equal(NO_SOURCES, receipt.sources_root)
   );
+}
+
+// A salt hides what can be guessed: the digest covers it too (docs/spec/receipt.md).
+function ownInputs(body) {
+  const inputs = body.get('inputs') ?? null;
+  return body.has('salt') ? new Map([['inputs', inputs], ['salt', body.get('salt')]]) : inputs;
 }
 
 function evidenceHolds({ receipt, evidence, chain }) {
@@ -112,6 +118,8 @@ function registry({ body, response, receipt, chain }) {
   const proven = (place, proved) => proves(seal.stateRoot, place, proved.value, proved.proof);
   const offered = ((model.layers >> BigInt(receipt.layer - 1)) & 1n) === 1n;
   const claims = [
+    // What belongs to the layer zkml is not read here yet: no answer of it verifies.
+    ...(receipt.layer === 3 ? [claim('registry.exact', false)] : []),
     ...keys,
     claim('registry.model', proven(modelKey(receipt.model_id), chain.model) && offered),
   ];

@@ -21,7 +21,7 @@ from paraph.core.encode import Json, JsonObject, as_object, decode
 from paraph.core.errors import ParaphError, Rejected, Unavailable, Unverified
 from paraph.core.ident import Digest
 from paraph.core.ohttp import REQUEST_TYPE, RESPONSE_TYPE, SECRET_BYTES
-from paraph.flows.effect import Draw, Effect, Flow, Hear, Listen, Now, Post, Rpc, Show, Sign, Wait, Witnesses
+from paraph.flows.effect import Draw, Effect, Flow, Get, Hear, Listen, Now, Post, Rpc, Show, Sign, Wait, Witnesses
 
 T = TypeVar("T")
 
@@ -136,6 +136,8 @@ class AsyncDriver:
                 return _rpc_result(await self._post(self._means.server(effect.server), _rpc_body(effect), RPC_TIMEOUT))
             case Post():
                 return await self._send(effect)
+            case Get():
+                return await self._get(effect.url)
             case Wait():
                 await asyncio.sleep(effect.milliseconds / 1000)
                 return None
@@ -156,6 +158,11 @@ class AsyncDriver:
     async def _post(self, url: str, body: JsonObject, patience: httpx.Timeout) -> Json:
         with _reach(url):
             async with self._http.stream("POST", url, content=json.dumps(body), timeout=patience) as response:
+                return _reply(response.status_code, await _whole(response))
+
+    async def _get(self, url: str) -> Json:
+        with _reach(url):
+            async with self._http.stream("GET", url) as response:
                 return _reply(response.status_code, await _whole(response))
 
     async def _send(self, effect: Post) -> Json:
@@ -248,6 +255,8 @@ class SyncDriver:
                 return _rpc_result(self._post(self._means.server(effect.server), _rpc_body(effect), RPC_TIMEOUT))
             case Post():
                 return self._send(effect)
+            case Get():
+                return self._get(effect.url)
             case Wait():
                 time.sleep(effect.milliseconds / 1000)
                 return None
@@ -267,6 +276,10 @@ class SyncDriver:
 
     def _post(self, url: str, body: JsonObject, patience: httpx.Timeout) -> Json:
         with _reach(url), self._http.stream("POST", url, content=json.dumps(body), timeout=patience) as response:
+            return _reply(response.status_code, _whole_now(response))
+
+    def _get(self, url: str) -> Json:
+        with _reach(url), self._http.stream("GET", url) as response:
             return _reply(response.status_code, _whole_now(response))
 
     def _send(self, effect: Post) -> Json:

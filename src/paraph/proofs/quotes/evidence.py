@@ -1,7 +1,8 @@
 """What an enclave shows of itself, whatever its platform, and the one door to the platforms' verifiers."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from paraph.core.errors import Malformed
 from paraph.proofs.quotes import nitro, snp, tdx
@@ -10,10 +11,17 @@ from paraph.proofs.quotes.ecdsa import Signed, p384_sha384
 from paraph.proofs.quotes.roots import AMD_GENOA, AMD_TURIN, AWS_NITRO, INTEL_SGX
 from paraph.proofs.quotes.rsa import pss_sha384
 from paraph.proofs.records import Record
+from paraph.proofs.zk.statement import Statement
+from paraph.proofs.zk.verify import Opened
+from paraph.proofs.zk.verify import verify as verify_proof
 
 EVIDENCE_BYTES_MAX: Final = 64 * 1024
 PARTS_MAX: Final = 16
 """Pieces of collateral, and devices."""
+
+
+Verify: TypeAlias = Callable[[Statement, bytes], Opened]
+"""Looks at a proof of an exact model. Raises `Unverified` (`zk.…`), `Malformed` (`zk.size`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +44,16 @@ class Evidence(Record):
 
 @dataclass(frozen=True, slots=True)
 class Checks:
-    """How signatures are checked. Ones that remember save the cost of looking twice at what many documents share."""
+    """How signatures and proofs are checked. Ones that remember save the cost of looking twice; others are faster.
+
+    Args:
+        ecdsa, pss: signatures under platforms' certificates.
+        zk: proofs of exact models.
+    """
 
     ecdsa: Signed = p384_sha384
     pss: Signed = pss_sha384
+    zk: Verify = verify_proof
 
 
 PLATFORMS: Final = ("nitro", "simulated", "snp", "tdx", "sgx")

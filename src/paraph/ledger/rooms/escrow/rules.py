@@ -46,6 +46,12 @@ def debit(state: State, payer: Address, amount: int) -> None:
     _put(state, payer, Account(held.available - amount + rest, held.leaving - rest, held.unlock_s))
 
 
+def credit(state: State, payer: Address, amount: int) -> None:
+    """Give `amount` wei back to the payer's account. The caller moves the money."""
+    held = account(state, payer)
+    _put(state, payer, Account(held.available + amount, held.leaving, held.unlock_s))
+
+
 def _put(state: State, payer: Address, changed: Account) -> None:
     if changed.leaving == 0:
         changed = Account(changed.available, 0, 0)

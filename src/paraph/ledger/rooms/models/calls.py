@@ -1,7 +1,7 @@
 """The room's ABI."""
 
 from paraph.ledger.contract import Contract, bind
-from paraph.ledger.rooms.models import keys, rules
+from paraph.ledger.rooms.models import exact, keys, rules
 
 CONTRACT = Contract(
     "Models",
@@ -19,6 +19,7 @@ CONTRACT = Contract(
             rules.set_price,
             60_000,
         ),
+        bind("registerExact(bytes32 modelId, bytes graph, bytes32 weightRoot, uint32 version)", exact.register, 60_000),
         bind("transfer(bytes32 modelId, address owner)", rules.transfer, 20_000),
         bind(
             "get(bytes32 modelId) view returns (address owner, bytes32 manifestDigest, string name, string kind,"
@@ -32,8 +33,14 @@ CONTRACT = Contract(
             rules.read_price,
             3_000,
         ),
+        bind(
+            "exact(bytes32 modelId) view returns (bytes32 exactId, bytes32 graph, bytes32 weightRoot, uint32 version)",
+            exact.read,
+            3_000,
+        ),
+        bind("graph(bytes32 modelId) view returns (bytes graph)", exact.read_graph, 6_000),
         bind("count() view returns (uint256 models)", rules.count, 3_000),
         bind("page(uint256 start, uint256 limit) view returns (bytes32[] modelIds)", rules.page, 3_000),
     ),
-    (rules.REGISTERED, rules.PRICED, rules.TRANSFERRED),
+    (rules.REGISTERED, rules.PRICED, rules.TRANSFERRED, exact.REGISTERED),
 )

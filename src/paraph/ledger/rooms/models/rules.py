@@ -69,7 +69,7 @@ def register(
 
 def set_price(call: Call, model_id: ModelId, base: int, per_input: int, per_output: int) -> None:
     """`setPrice`: a new schedule from now on; work begun under the old one settles by the old one."""
-    model = _own(call, model_id)
+    model = own(call, model_id)
     current = price(call.state, model_id, model.price_version)
     ended = replace(current, ended_s=max(call.facts.time_s, 1))
     PRICES.put(call.state, price_place(model_id, model.price_version), ended)
@@ -80,7 +80,7 @@ def set_price(call: Call, model_id: ModelId, base: int, per_input: int, per_outp
 
 def transfer(call: Call, model_id: ModelId, owner: Address) -> None:
     """`transfer`: another account becomes the owner and earns from now on."""
-    model = _own(call, model_id)
+    model = own(call, model_id)
     if accounts.reserved(owner):
         raise Rejected("accounts.reserved", "royalties of this address would be lost; give the model to an account")
     MODELS.put(call.state, model_id, replace(model, owner=owner))
@@ -128,7 +128,8 @@ def page(call: Call, start: int, limit: int) -> tuple[bytes, ...]:
     return tuple(LIST.page(call.state, start, limit))
 
 
-def _own(call: Call, model_id: ModelId) -> Model:
+def own(call: Call, model_id: ModelId) -> Model:
+    """The record of a model that the sender owns. Raises `Rejected` (`models.owner`, `models.unknown`)."""
     model = find(call.state, model_id)
     if model.owner != call.sender:
         raise Rejected("models.owner", "only the model's owner may do this")

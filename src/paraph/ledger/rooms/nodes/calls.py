@@ -59,6 +59,7 @@ CONTRACT = Contract(
         rules.HEARTBEAT,
         rules.LEAVING,
         rules.LEFT,
+        rules.SLASHED,
         enclaves.REGISTERED,
         enclaves.CLOSED,
     ),

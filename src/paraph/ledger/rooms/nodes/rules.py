@@ -1,9 +1,10 @@
 """Registering a node, changing what it says of itself, turning its key, and leaving with the bond."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from paraph.core import abi
+from paraph.core.amount import Wei, share
 from paraph.core.digest import keccak256
 from paraph.core.errors import Rejected, must
 from paraph.core.ident import Address, Digest, ModelId
@@ -11,9 +12,10 @@ from paraph.core.keys import recover
 from paraph.core.limits import ENDPOINT_BYTES_MAX, MODELS_PER_NODE_MAX, PAGE_MAX
 from paraph.ledger.contract import Call
 from paraph.ledger.rooms.accounts import rules as accounts
+from paraph.ledger.rooms.accounts.keys import TREASURY
 from paraph.ledger.rooms.measurements import rules as measurements
 from paraph.ledger.rooms.nodes import enclaves
-from paraph.ledger.rooms.nodes.keys import ENCLAVES, HOT_KEYS, KEYS_CLOSED_S, LIST, NODES
+from paraph.ledger.rooms.nodes.keys import ADDRESS, ENCLAVES, HOT_KEYS, KEYS_CLOSED_S, LIST, NODES
 from paraph.ledger.rooms.nodes.types import Node
 from paraph.ledger.rooms.params import rules as params
 from paraph.ledger.rooms.params.types import NODE_BOND_MIN_WEI, UNBOND_DELAY_S
@@ -27,6 +29,7 @@ UPDATED = abi.event("NodeUpdated(address indexed node, string endpoint, uint8 la
 KEY_ROTATED = abi.event("NodeKeyRotated(address indexed node, address indexed before, address indexed hotKey)")
 HEARTBEAT = abi.event("NodeHeartbeat(address indexed node, uint64 time)")
 LEAVING = abi.event("NodeLeaving(address indexed node, uint64 unlockTime)")
+SLASHED = abi.event("NodeSlashed(address indexed node, uint256 amount)")
 LEFT = abi.event("NodeLeft(address indexed node, uint256 bond)")
 
 LAYERS_KNOWN = 0b111
@@ -49,26 +52,30 @@ class Signer:
     Args:
         key: whose it is, and the heights at which it may sign.
         ended_s: when it stopped, or stops by itself, Unix seconds; 0 while no end is known.
-        evidence: the digest of what stands beside its receipts.
+        evidence: the digest of what stands beside its receipts; None where each has its own, a promise.
     """
 
     key: NodeKey
     ended_s: int
-    evidence: Digest
+    evidence: Digest | None
 
 
 def signer(state: State, address: Address, layer: Layer) -> Signer | None:
     """Who signs receipts of a layer with that key; None when nobody may."""
     match layer:
         case Layer.SIGNATURE:
-            key = key_of(state, address)
-            return None if key is None else Signer(key, KEYS_CLOSED_S.get(state, address), SIGNATURE_DIGEST)
+            return _hot(state, address, SIGNATURE_DIGEST)
         case Layer.TEE:
             return _attested(state, address)
         case Layer.ZK:
-            return None
+            return _hot(state, address, None)
         case _:
             assert_never(layer)
+
+
+def _hot(state: State, address: Address, evidence: Digest | None) -> Signer | None:
+    key = key_of(state, address)
+    return None if key is None else Signer(key, KEYS_CLOSED_S.get(state, address), evidence)
 
 
 def _attested(state: State, address: Address) -> Signer | None:
@@ -154,6 +161,20 @@ def withdraw_bond(call: Call) -> None:
     changed = Node(node.endpoint, 0, node.hot_key, 0, (), node.heartbeat_s, node.leaving_s)
     NODES.put(call.state, call.sender, changed)
     call.emit(call.to, LEFT, call.sender, node.bond)
+
+
+def slash(call: Call, operator: Address, rate_bps: int) -> Wei:
+    """Take a part of the node's bond as it is now, for the treasury. Rounded down, in favour of the node.
+
+    Returns:
+        how much was taken, in wei: nothing of a node whose bond went home.
+    """
+    node = _node(call.state, operator)
+    cut = share(Wei(node.bond), rate_bps)
+    NODES.put(call.state, operator, replace(node, bond=node.bond - cut))
+    accounts.pay(call, ADDRESS, TREASURY, cut)
+    call.emit(ADDRESS, SLASHED, operator, cut)
+    return cut
 
 
 def get(call: Call, operator: Address) -> tuple[object, ...]:

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 
 from paraph.core import abi
-from paraph.core.errors import Rejected
+from paraph.core.errors import Rejected, must
 from paraph.core.ident import ZERO_ADDRESS, Address
 from paraph.ledger.contract import Call
-from paraph.ledger.rooms.params.keys import GOVERNOR, UPGRADE, VALUES, VERSION
-from paraph.ledger.rooms.params.types import GROWING, PARAMETERS, Parameter, inconsistencies
+from paraph.ledger.rooms.params.keys import GOVERNOR, UPGRADE, VALUES, VERSION, past
+from paraph.ledger.rooms.params.types import DATED, GROWING, PARAMETERS, Change, Parameter, inconsistencies
 from paraph.ledger.state import State
 
 CHANGED = abi.event("ParameterChanged(string name, uint256 before, uint256 value)")
@@ -18,6 +18,18 @@ def get(state: State, parameter: Parameter) -> int:
     """The value in force. Stored as value + 1, so that a stored zero differs from never set."""
     stored = VALUES.get(state, parameter.name.encode())
     return stored - 1 if stored else parameter.default
+
+
+def at(state: State, parameter: Parameter, height: int) -> int:
+    """The value that a dated parameter had after the block of that height."""
+    must(parameter.name in DATED, "the past of dated parameters alone is kept")
+    value, changes = get(state, parameter), past(parameter.name)
+    for index in reversed(range(changes.count(state))):
+        change = Change.decode(changes.page(state, index, 1)[0])
+        if change.height <= height:
+            break
+        value = change.before
+    return value
 
 
 def governor(state: State) -> Address:
@@ -42,6 +54,8 @@ def set_parameter(call: Call, name: str, value: int) -> None:
     if name in GROWING and value < before:
         raise Rejected("params.lowered", f"{name} is {before}, and clients rely on it: set it higher or leave it")
     put(call.state, {name: value})
+    if name in DATED:
+        past(name).append(call.state, Change(before, call.facts.height).encode())
     call.emit(call.to, CHANGED, name, before, value)
 
 

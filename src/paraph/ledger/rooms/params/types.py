@@ -5,6 +5,7 @@ from typing import Final
 
 from paraph.core.amount import WEI_PER_OPG
 from paraph.core.limits import REQUEST_LIFETIME_S_MAX
+from paraph.proofs.records import Record
 
 DAY_S = 86_400
 
@@ -55,6 +56,27 @@ SLASH_DOUBLE_SIGN_BPS: Final = Parameter(
 ENCLAVE_LIFE_S: Final = Parameter(
     "enclave_life_s", DAY_S, 3_600, 30 * DAY_S, "how long the keys of an enclave are valid before it must attest anew"
 )
+PROOF_WINDOW: Final = Parameter(
+    "proof_window",
+    600,
+    20,
+    100_000,
+    "blocks after a receipt's until its proof, if one is promised, is due at the latest",
+)
+PROOF_SLASH_BPS: Final = Parameter(
+    "proof_slash_bps",
+    100,
+    0,
+    10_000,
+    "part of a node's bond that each promised proof costs that is not brought in time",
+)
+PROOF_WORK_BLOCK_MAX: Final = Parameter(
+    "proof_work_block_max",
+    6_000_000,  # two models or two large proofs; the fast verifier takes a fifth of a second, the reference one eight
+    4_000_000,
+    400_000_000,
+    "work on proofs of exact models that one block may hold, in multiplications of the verifier's",
+)
 BASE_FEE_MIN_WEI: Final = Parameter("base_fee_min_wei", 10**9, 1, 10**15, "floor of the base fee, per gas")
 GAS_LIMIT: Final = Parameter("gas_limit", 30_000_000, 1_000_000, 60_000_000, "gas of one block")
 
@@ -73,6 +95,9 @@ PARAMETERS: Final = {
         VALIDATORS_MAX,
         SLASH_DOUBLE_SIGN_BPS,
         ENCLAVE_LIFE_S,
+        PROOF_WINDOW,
+        PROOF_SLASH_BPS,
+        PROOF_WORK_BLOCK_MAX,
         BASE_FEE_MIN_WEI,
         GAS_LIMIT,
     )
@@ -81,6 +106,18 @@ PARAMETERS: Final = {
 GROWING: Final = frozenset({UNBOND_DELAY_S.name})
 """Never lowered after genesis. Clients trust a validator set for two thirds of the time that bonds stay, as genesis
 set it: were bonds home sooner, who left could sign another history for free, and be believed."""
+
+
+DATED: Final = frozenset({PROOF_WINDOW.name})
+"""Whose values of the past count: a promise is dated by what was in force when it was made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change(Record):
+    """A change of a dated parameter: what it was, and the block that changed it."""
+
+    before: int
+    height: int
 
 
 def inconsistencies(values: dict[str, int]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from paraph.core.abi import Field, Type
 from paraph.ledger.contract import Contract, bind
+from paraph.ledger.rooms.models.payment import PAID
 from paraph.ledger.rooms.settlement import rules
 from paraph.proofs.receipt import RECEIPT_STRUCT
 from paraph.proofs.request import REQUEST_STRUCT, SETTLEMENT
@@ -36,5 +37,5 @@ CONTRACT = Contract(
         ),
         bind("batches() view returns (uint64 count)", rules.count, 3_000),
     ),
-    (rules.SETTLED_EVENT, rules.PAID, rules.REFUSED, rules.BATCH_SETTLED),
+    (rules.SETTLED_EVENT, PAID, rules.REFUSED, rules.BATCH_SETTLED),
 )

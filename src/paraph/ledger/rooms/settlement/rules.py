@@ -8,39 +8,38 @@ For each receipt, in order (a bad one rejects itself alone, with its reason in a
     later, whatever height its receipts name;
  4. it is in time: begun within a request's longest life before the deadline, settled within the settle window after
     it, and not from the future;
- 5. the model offers the layer;
+ 5. the model offers the layer; where a proof is promised, it is registered what the model computes exactly, and the
+    node has half of the window left to prove it;
  6. the price is the model's schedule, in force when the work began, applied to the units used;
- 7. the payer's escrow covers it: debit, and split between owner, operator, stakers' pool and treasury.
+ 7. the payer's escrow covers it: debit, and split between owner, operator, stakers' pool and treasury; where a proof
+    is promised, the price is held until it comes.
 """
 
 from paraph.core import abi
-from paraph.core.amount import Wei, share
-from paraph.core.errors import Malformed, Rejected, must
+from paraph.core.errors import Malformed, Rejected
 from paraph.core.ident import Address, RequestKey
 from paraph.core.limits import ENCLAVE_SLACK_S, RECEIPTS_PER_BATCH_MAX, REQUEST_LIFETIME_S_MAX
 from paraph.core.merkle import root
 from paraph.ledger.contract import Call
-from paraph.ledger.rooms.accounts import rules as accounts
-from paraph.ledger.rooms.accounts.keys import STAKERS, TREASURY
 from paraph.ledger.rooms.escrow import rules as escrow
 from paraph.ledger.rooms.escrow.keys import ADDRESS as ESCROW
 from paraph.ledger.rooms.models import rules as models
+from paraph.ledger.rooms.models.keys import EXACT
+from paraph.ledger.rooms.models.payment import Payment, pay
 from paraph.ledger.rooms.nodes import rules as nodes
 from paraph.ledger.rooms.params import rules as params
-from paraph.ledger.rooms.params.types import CLOCK_DRIFT_S, SETTLE_WINDOW_S, STAKERS_BPS, TREASURY_BPS
+from paraph.ledger.rooms.params.types import CLOCK_DRIFT_S, PROOF_WINDOW, SETTLE_WINDOW_S
+from paraph.ledger.rooms.proofs import rules as proofs
+from paraph.ledger.rooms.proofs.types import Due
 from paraph.ledger.rooms.settlement.keys import BATCH_COUNT, BATCHES, SETTLED
 from paraph.ledger.rooms.settlement.types import Settlement
 from paraph.proofs.receipt import Receipt, SignedReceipt, receipt_from_values
-from paraph.proofs.records import Batch, Model
+from paraph.proofs.records import Batch
 from paraph.proofs.request import Layer, SignedRequest, request_from_values
 
 SETTLED_EVENT = abi.event(
     "ReceiptSettled(bytes32 indexed requestKey, address indexed payer, address indexed node, bytes32 modelId,"
     " uint256 price, uint64 batch, uint32 index)"
-)
-PAID = abi.event(
-    "ReceiptPaid(bytes32 indexed requestKey, address owner, uint256 royalty, uint256 operator, uint256 stakers,"
-    " uint256 treasury)"
 )
 REFUSED = abi.event(
     "ReceiptRejected(bytes32 indexed requestKey, address indexed payer, address indexed node, string code)"
@@ -68,7 +67,7 @@ def settle(
         key, payer, node = RequestKey(bytes(item[0][0])), Address(bytes(item[0][1])), Address(bytes(item[0][2]))  # type: ignore[call-overload]
         try:
             receipt = _verified(call, item)
-            _pay(call, receipt)
+            _pay(call, receipt, batch, len(leaves))
         except (Rejected, Malformed) as error:
             call.emit(call.to, REFUSED, key, payer, node, error.code)
             continue
@@ -105,7 +104,7 @@ def _verified(call: Call, item: tuple[tuple[object, ...], bytes, tuple[object, .
         raise Rejected(
             "settlement.key", "the signer is not a key of the node for this layer, valid at the receipt's height"
         )
-    if receipt.evidence_digest != signer.evidence:
+    if signer.evidence is not None and receipt.evidence_digest != signer.evidence:
         raise Rejected("settlement.evidence", "the evidence beside the receipt is not that of its signer")
     if not signed.signed_by_signer(chain_id, call.recover):
         raise Rejected("settlement.receipt_signature", "the receipt is not signed by its signer")
@@ -126,7 +125,9 @@ def _verified(call: Call, item: tuple[tuple[object, ...], bytes, tuple[object, .
     # 5
     model = models.find(call.state, receipt.model_id)
     if not model.layers >> (receipt.layer - 1) & 1:
-        raise Rejected("settlement.layer", f"the model does not offer the layer {receipt.layer.name.lower()}")
+        raise Rejected("settlement.layer", f"the model does not offer the layer {receipt.layer.word}")
+    if receipt.layer is Layer.ZK:
+        _need_provable(call, receipt)
     # 6
     price = models.price(call.state, receipt.model_id, receipt.price_version)
     if price.ended_s and receipt.started_ms > price.ended_s * 1000:
@@ -137,30 +138,39 @@ def _verified(call: Call, item: tuple[tuple[object, ...], bytes, tuple[object, .
     return receipt
 
 
-def _pay(call: Call, receipt: Receipt) -> None:
+def _need_provable(call: Call, receipt: Receipt) -> None:
+    if EXACT.get(call.state, receipt.model_id) is None:
+        raise Rejected("settlement.exact", "the model's owner has not registered what it computes exactly")
+    window = params.at(call.state, PROOF_WINDOW, receipt.height)
+    # Who settles late must not be able to have an honest node slashed for a proof that it had no time to make.
+    if call.facts.height > receipt.height + window // 2:
+        raise Rejected(
+            "settlement.proof_late",
+            f"a receipt of block {receipt.height} whose proof is promised is settled within {window // 2} blocks;"
+            f" it is {call.facts.height}",
+        )
+
+
+def _pay(call: Call, receipt: Receipt, batch: int, index: int) -> None:
     # 7
-    state, price = call.state, receipt.price
-    escrow.debit(state, receipt.payer, price)
-    model = models.find(state, receipt.model_id)
-    royalty, operator, stakers, treasury = split(call, model, price)
-    for account, part in (
-        (model.owner, royalty),
-        (receipt.node, operator),
-        (STAKERS, stakers),
-        (TREASURY, treasury),
-    ):
-        accounts.move(state, ESCROW, account, part)
-    call.emit(call.to, PAID, receipt.request_key, model.owner, royalty, operator, stakers, treasury)
-
-
-def split(call: Call, model: Model, price: Wei) -> tuple[Wei, Wei, Wei, Wei]:
-    """A price's parts for owner, operator, stakers' pool and treasury. Rounding is in the operator's favour."""
-    royalty = share(price, model.royalty_bps)
-    stakers = share(price, params.get(call.state, STAKERS_BPS))
-    treasury = share(price, params.get(call.state, TREASURY_BPS))
-    operator = price - royalty - stakers - treasury
-    must(operator >= 0, "the parts of a price are at most the price")
-    return royalty, Wei(operator), stakers, treasury
+    price = receipt.price
+    escrow.debit(call.state, receipt.payer, price)
+    if receipt.layer is not Layer.ZK:
+        pay(call, ESCROW, Payment(receipt.request_key, receipt.model_id, receipt.node, price))
+        return
+    due = Due(
+        receipt.node,
+        receipt.model_id,
+        price,
+        receipt.price_version,
+        receipt.evidence_digest,
+        receipt.height + params.at(call.state, PROOF_WINDOW, receipt.height),
+        receipt.height,
+        call.facts.height,
+        batch,
+        index,
+    )
+    proofs.hold(call, receipt.payer, receipt.request_key, due)
 
 
 def read(call: Call, payer: Address, key: RequestKey) -> tuple[int, int, int]:
