@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from vectors import attestations, cases, enclave_lies, enclaves, exact, mutations, world
+from vectors import attestations, cases, enclave_lies, enclaves, exact, mutations, world, zkml
 
 from paraph.core.encode import Json, canonical
 from paraph.core.errors import Malformed, must
@@ -101,6 +101,7 @@ KINDS: Final = {
     "attestation": attestations.attestations,
     "bundle": bundles,
     "bundle-invalid": bundles_invalid,
+    "bundle-zkml": zkml.bundles,
     "zk": exact.proofs,
     "zk-forged": exact.forgeries,
 }

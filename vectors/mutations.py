@@ -323,9 +323,7 @@ def _receipts() -> Iterator[Case]:
     other = ModelId(world.TENSOR_MODEL.model_id())
     failed = (*BOUND, "response.form", "registry.model", "registry.price")
     yield lie("another model than asked", UNSETTLED, _remade(model_id=other), *failed)
-    yield lie(
-        "another layer than asked", UNSETTLED, _remade(layer=Layer.ZK), *BOUND, *UNPROVABLE
-    )
+    yield lie("another layer than asked", UNSETTLED, _remade(layer=Layer.ZK), *BOUND, *UNPROVABLE)
     zk = _asked(layer=Layer.ZK)
     yield lie("an answer of the layer zkml without its parts", UNSETTLED, zk, *UNPROVABLE)
     tee = _asked(layer=Layer.TEE)

@@ -16,6 +16,7 @@ from vectors.cases import code_of
 
 from paraph.core import ed25519, encode, rlp
 from paraph.core.digest import sha256, tagged
+from paraph.core.encode import canonical
 from paraph.core.errors import Malformed, Unverified
 from paraph.core.ident import Address, Digest, to_hex
 from paraph.core.keys import PrivateKey, recover
@@ -421,6 +422,26 @@ def test_bindings() -> None:
     for case in found["releases"]:
         measured = {name: raw(value) for name, value in case["measurements"].items()}
         assert to_hex(release_id(case["platform"], measured)) == case["release"]
+
+
+ZKML = cases("bundle-zkml")
+
+
+@named(ZKML["true"])
+def test_zkml_bundle(case: dict[str, Any]) -> None:
+    """A true bundle of the layer zkml verifies, claim by claim."""
+    verdict = judge(decode_bundle(canonical(case["bundle"])), decode_trust(canonical(ZKML["trust"])))
+
+    assert verdict.verified
+    assert [[claim.code, claim.outcome.value] for claim in verdict.claims] == case["verdict"]
+
+
+@named(ZKML["lies"])
+def test_zkml_lie(case: dict[str, Any]) -> None:
+    """A lie is found by the one claim that it is about."""
+    verdict = judge(decode_bundle(canonical(case["bundle"])), decode_trust(canonical(ZKML["trust"])))
+
+    assert [code for code, _ in verdict.reasons] == [case["failed"]]
 
 
 @cache
