@@ -11,7 +11,7 @@ from bench.figures import Result, save, table
 
 NAMES: Final = (
     *("startup", "receipts", "verification", "settlement", "transfers", "replay"),
-    *("state", "growth", "snapshots", "reads", "consensus", "inference", "sealed", "attestation", "zk"),
+    *("state", "growth", "snapshots", "reads", "consensus", "inference", "sealed", "attestation", "zk", "zk_growth"),
 )
 
 

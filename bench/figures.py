@@ -1,7 +1,7 @@
 """Figures: a measured number with its unit, beside what it is compared to, and the file they are kept in."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -43,15 +43,15 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a benchmark found, with the parameters that it ran under, and a drawing where it is a matter of size."""
+    """What a benchmark found, with the parameters that it ran under, and drawings, by name, where it is of sizes."""
 
     figures: Sequence[Figure]
     parameters: dict[str, Parameter] = field(default_factory=dict)
-    plot: Plot | None = None
+    plots: Mapping[str, Plot] = field(default_factory=dict)
 
 
 def save(name: str, result: Result) -> Path:
-    """Write a result to its file, with date, machine and versions; its plot beside it."""
+    """Write a result to its file, with date, machine and versions; its plots beside it."""
     RESULTS.mkdir(exist_ok=True)
     document = {
         "benchmark": name,
@@ -63,8 +63,8 @@ def save(name: str, result: Result) -> Path:
     }
     place = RESULTS / f"{name}.json"
     place.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
-    if result.plot is not None:
-        (RESULTS / f"{name}.svg").write_text(result.plot.as_svg())
+    for drawn, plot in result.plots.items():
+        (RESULTS / f"{drawn}.svg").write_text(plot.as_svg())
     return place
 
 

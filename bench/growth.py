@@ -45,7 +45,7 @@ def run(folder: Path, *, quick: bool) -> Result:
         lines["by the processor"].append((size, timing.cpu_s * us))
         lines["by the wall clock"].append((size, timing.wall_s * us))
     parameters: dict[str, Parameter] = {"sizes": sizes, "transfers_per_block": TRANSFERS, "rounds": rounds}
-    return Result(figures, parameters, Plot("A transfer as the state grows", "keys of state", "µs", lines))
+    return Result(figures, parameters, {"growth": Plot("A transfer as the state grows", "keys of state", "µs", lines)})
 
 
 def _blocks(chain: Chain, size: int) -> Callable[[], Work]:

@@ -65,7 +65,7 @@ def run(folder: Path, *, quick: bool) -> Result:
         },
     )
     parameters: dict[str, Parameter] = {"receipts": count, "rounds": rounds, "batch_sizes": list(SIZES)}
-    return Result(figures, parameters | {"largest_batch_bytes": len(batches[SIZES[-1]][0])}, plot)
+    return Result(figures, parameters | {"largest_batch_bytes": len(batches[SIZES[-1]][0])}, {"verification": plot})
 
 
 def _here(raws: list[bytes]) -> Callable[[], None]:

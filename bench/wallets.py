@@ -139,8 +139,8 @@ class Wallets:
                 Tensor("probabilities", "FP32", (1, 2), struct.pack("<2f", 0.25, 0.75)),
             )
             times = (now_s * 1000, now_s * 1000 + 1)
-            work = Work(body, None, serve.tensor_response(outputs), PROFILE, None, height, *times)
-            made.append(Owed(signed, body, serve.receipt(identity, signed, OFFER, work)))
+            work = Work(identity, body, None, serve.tensor_response(outputs), PROFILE, None, height, *times)
+            made.append(Owed(signed, body, serve.receipt(signed, OFFER, work)))
         return made
 
     def batch(self, owed: Sequence[Owed], sender: PrivateKey = OPERATOR) -> bytes:

@@ -1,10 +1,12 @@
 """Proofs of exact models: what it costs to commit to weights, to prove runs, and to verify.
 
 Models have random weights and the shapes of well-known ones; bounds are those that hold for every input. Everything
-runs in one process on one thread.
+runs in one process on one thread; for its memory each model is proven in a process of its own.
 """
 
 import resource
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,6 +18,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from bench import zk_peer
 from bench.figures import Figure, Parameter, Result
 from bench.rounds import again, alternate
 from paraph.adapters.provers import check, prove
@@ -145,9 +148,22 @@ def job(made: Making, weights: CommittedWeights, count: int, mode: Mode) -> Job:
     return Job(statement, weights, inputs, digests[:count] if mode is Mode.HIDING else None)
 
 
+WANTED: Final[dict[str, dict[str, float]]] = {
+    "MLP 784-128-10": {"one": 50, "many": 1.5, "verify": 15, "proof": 250, "each": 6, "memory": 200},
+    "LeNet-5": {"one": 300, "many": 20, "verify": 30, "proof": 400, "memory": 500},
+    "ResNet-8": {"one": 15_000, "verify": 200, "proof": 2_048, "memory": 4_096},
+}
+"""What was wanted of the succinct mode: milliseconds, kilobytes, megabytes. The hiding one may take twice as much."""
+
+
+def wanted(model: str, what: str, unit: str, mode: Mode = Mode.SUCCINCT) -> str:
+    """What was wanted of a figure, as its name says it; nothing where nothing was."""
+    found = WANTED[model].get(what)
+    return "" if found is None else f" (wanted: {found * mode.value:g} {unit})"
+
+
 def run(folder: Path, *, quick: bool) -> Result:
     """Measure."""
-    del folder
     rounds = 2 if quick else 7
     figures: list[Figure] = []
     for name, make in MODELS.items():
@@ -161,16 +177,16 @@ def run(folder: Path, *, quick: bool) -> Result:
             figures.append(Figure("the first commitment of a process, with compiling or loading", first_s, "s"))
         for mode in Mode:
             figures += _proofs(name, made, weights, mode, rounds)
-    memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    figures.append(Figure("memory of the process at most", memory_mb, "MB"))
+        figures.append(Figure(f"{name}: memory at most{wanted(name, 'memory', 'MB')}", _memory_mb(name), "MB"))
+    if not quick and zk_peer.installed():
+        figures += _beside(folder, figures)
     parameters: dict[str, Parameter] = {"rounds": rounds, "batch_sizes": list(BATCHES.values())}
     return Result(figures, parameters)
 
 
 def _proofs(name: str, made: Making, weights: CommittedWeights, mode: Mode, rounds: int) -> list[Figure]:
     one, many = job(made, weights, 1, mode), job(made, weights, BATCHES[name], mode)
-    proof = one.prove()
-    many.prove()
+    proof, many_proof = one.prove(), many.prove()
     found = alternate(
         rounds,
         one=again(lambda: _prove(one)),
@@ -178,19 +194,64 @@ def _proofs(name: str, made: Making, weights: CommittedWeights, mode: Mode, roun
         check=again(lambda: _check(one.statement, proof)),
     )
     slow = alternate(1, reference=again(lambda: _verify(one.statement, proof)))
-    what = f"{name}, {mode.name.lower()}"
+    what, batch = f"{name}, {mode.name.lower()}", BATCHES[name]
+    runs = f"prove a run in a batch of {batch}{wanted(name, 'many', 'ms', mode)}"
     return [
-        Figure(f"{what}: prove one run", 1000 * found["one"].wall_s, "ms"),
-        Figure(f"{what}: prove a run in a batch of {BATCHES[name]}", 1000 * found["many"].wall_s, "ms"),
+        Figure(f"{what}: prove one run{wanted(name, 'one', 'ms', mode)}", 1000 * found["one"].wall_s, "ms"),
+        Figure(f"{what}: prove one run", 1000 * found["one"].cpu_s, "ms", cpu=True),
+        Figure(f"{what}: {runs}", 1000 * found["many"].wall_s, "ms"),
         Figure(
-            f"{what}: verify one run",
+            f"{what}: verify one run{wanted(name, 'verify', 'ms', mode)}",
             1000 * found["check"].wall_s,
             "ms",
             "the reference verifier",
             1000 * slow["reference"].wall_s,
         ),
-        Figure(f"{what}: the proof of one run", len(proof) / 1024, "kB"),
+        Figure(f"{what}: verify one run", 1000 * found["check"].cpu_s, "ms", cpu=True),
+        Figure(f"{what}: the proof of one run{wanted(name, 'proof', 'kB', mode)}", len(proof) / 1024, "kB"),
+        Figure(
+            f"{what}: the proof of a batch of {batch}, each run{wanted(name, 'each', 'kB', mode)}",
+            len(many_proof) / 1024 / batch,
+            "kB",
+        ),
     ]
+
+
+def _beside(folder: Path, figures: list[Figure]) -> list[Figure]:
+    """The MLP's hiding figures beside those of ezkl on the same network, in this run."""
+    peer = zk_peer.measure(folder, (784, 128, 10))
+    ours = {figure.name: figure.value for figure in figures if figure.cpu}
+    what = "MLP 784-128-10, hiding"
+    return [
+        Figure(f"{what}: prove one run", ours[f"{what}: prove one run"], "ms", zk_peer.NAME, peer.prove_ms, cpu=True),
+        Figure(
+            f"{what}: verify one run", ours[f"{what}: verify one run"], "ms", zk_peer.NAME, peer.verify_ms, cpu=True
+        ),
+        Figure(
+            f"{what}: the proof of one run",
+            next(each.value for each in figures if each.name.startswith(f"{what}: the proof of one run")),
+            "kB",
+            zk_peer.NAME,
+            peer.proof_bytes / 1024,
+        ),
+    ]
+
+
+def _memory_mb(name: str) -> float:
+    """The most that a process held that committed to a model's weights, proved one run in each mode, and verified."""
+    code = f"from bench.zk import peak; peak({name!r})"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    return float(told)
+
+
+def peak(name: str) -> None:
+    """Prove and verify one run of a model in each mode, and print the megabytes that this process held at most."""
+    made = MODELS[name]()
+    weights = prove.commit_weights(made.graph, made.file)
+    for mode in Mode:
+        one = job(made, weights, 1, mode)
+        check.verify(one.statement, one.prove())
+    sys.stdout.write(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}\n")
 
 
 def _commit(made: Making) -> None:
