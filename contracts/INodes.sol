@@ -39,7 +39,7 @@ interface INodes {
     /// @notice The key stops now; the bond may be withdrawn after the delay.
     function deregister() external;
 
-    /// @notice After the delay, the bond goes home.
+    /// @notice After the delay the bond goes home, unless proofs are owed, for which it stands.
     function withdrawBond() external;
 
     /// @notice The node's record.

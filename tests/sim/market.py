@@ -146,7 +146,7 @@ class Ledger:
     def send(self, sender: PrivateKey, to: Address, data: bytes = b"", value: int = 0) -> None:
         """One transaction in one block; it succeeds."""
         nonce = self.chain.next_nonce(sender.address)
-        raw = Tx(2, CHAIN_ID, nonce, 1, 10**11, 5_000_000, to, Wei(value), data).sign(sender)
+        raw = Tx(2, CHAIN_ID, nonce, 1, 10**10, 20_000_000, to, Wei(value), data).sign(sender)
         self.engine.submit(raw)
         applied = self.engine.produce()
         assert [result.error for result in applied.results] == [""]

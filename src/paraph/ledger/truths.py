@@ -13,7 +13,12 @@ from paraph.ledger.rooms.measurements.truths import releases_are_whole
 from paraph.ledger.rooms.models.truths import exact_models_are_whole, one_price_is_in_force
 from paraph.ledger.rooms.nodes.truths import bonds_are_held, enclaves_belong_to_nodes, keys_belong_to_nodes
 from paraph.ledger.rooms.params.truths import parameters_fit_together
-from paraph.ledger.rooms.proofs.truths import prices_are_held, promises_are_of_exact_models, promises_end_once
+from paraph.ledger.rooms.proofs.truths import (
+    prices_are_held,
+    promises_are_counted_by_node,
+    promises_are_of_exact_models,
+    promises_end_once,
+)
 from paraph.ledger.rooms.settlement.truths import batches_are_whole, promises_are_settled
 
 TRUTHS = (
@@ -34,6 +39,7 @@ TRUTHS = (
     batches_are_whole,
     prices_are_held,
     promises_end_once,
+    promises_are_counted_by_node,
     promises_are_of_exact_models,
     promises_are_settled,
 )

@@ -19,11 +19,11 @@ from tests.support_ledger.world import (
 
 from paraph.core.digest import sha256
 from paraph.core.ident import Digest, ModelId
-from paraph.ledger.rooms.models.exact import GAS_PER_BYTE, GAS_PER_PLANNING, PLANNING, whole
+from paraph.ledger.rooms.models.exact import GAS_PER_BYTE, PLANNING, whole
 from paraph.ledger.rooms.models.keys import EXACT as RECORDS
 from paraph.ledger.rooms.models.keys import GRAPH_WORK, GRAPHS
 from paraph.ledger.rooms.models.work import Spent
-from paraph.ledger.rooms.params.types import PROOF_WORK_BLOCK_MAX
+from paraph.ledger.rooms.params.types import GAS_PER_WORK, PROOF_WORK_BLOCK_MAX
 from paraph.ledger.state import State
 from paraph.ledger.versions import BY_NAME
 from paraph.proofs.records import ExactModel, exact_key
@@ -66,7 +66,7 @@ def test_gas_is_by_bytes() -> None:
 
     data = [call("Models", "registerExact", MODEL, graph.bytes, WEIGHT_ROOT, VERSION) for graph in (GRAPH, table)]
     spread = sum(16 if each else 4 for each in data[1]) - sum(16 if each else 4 for each in data[0])
-    assert min(used) > GAS_PER_PLANNING
+    assert min(used) > GAS_PER_WORK * PLANNING
     assert used[1] - used[0] == spread + GAS_PER_BYTE * (len(table.bytes) - len(GRAPH.bytes))
 
 
@@ -152,7 +152,12 @@ def test_unregistered() -> None:
     assert judge.heard == []
 
 
-def registrations(world: World, *owners: Any, gas: int = 4_000_000) -> list[str]:
+def little_work() -> World:
+    """A world whose blocks hold as little work as may be: the planning of one model."""
+    return World.new(parameters={"proof_work_block_max": PROOF_WORK_BLOCK_MAX.low})
+
+
+def registrations(world: World, *owners: Any, gas: int = 12_000_000) -> list[str]:
     """Registrations of as many models in one block, by those who do not own them where None; the codes."""
     data = [call("Models", "registerExact", each, GRAPH.bytes, WEIGHT_ROOT, VERSION) for each in owners]
     first = world.nonce(OWNER.address)
@@ -165,22 +170,21 @@ def registrations(world: World, *owners: Any, gas: int = 4_000_000) -> list[str]
 
 def test_a_block_holds_so_much_work() -> None:
     """Beyond what a block may hold, work is refused before it is done; the next block begins anew."""
-    world = World.new()
-    ids = [ModelId(bytes((number,)) * 32) for number in range(1, 6)]
+    world = little_work()
+    ids = [ModelId(bytes((number,)) * 32) for number in range(1, 4)]
     for each in ids:
         world.must(OWNER, "Models", "register", *model_arguments(model_id=each, kind="tensor"))
-    fit = PROOF_WORK_BLOCK_MAX.default // PLANNING
 
-    assert registrations(world, *ids) == [""] * fit + ["proofs.block_full"] * (5 - fit)
-    assert world.state[b"models/work"] == Spent(world.height, fit * PLANNING).encode()
-    assert registrations(world, *ids[fit : 2 * fit]) == [""] * fit
+    assert registrations(world, *ids[:2]) == ["", "proofs.block_full"]
+    assert world.state[b"models/work"] == Spent(world.height, PLANNING).encode()
+    assert registrations(world, *ids[1:]) == ["", "proofs.block_full"]
     assert RECORDS.get(State(world.state.get), ids[-1]) is None
 
 
 def test_work_counts_whatever_comes_of_it() -> None:
     """What was refused after the work was done has used up the block's work as well: failures are not free of it."""
-    world = World.new()
-    ids = [ModelId(bytes((number,)) * 32) for number in range(1, 4)]
+    world = little_work()
+    ids = [ModelId(bytes((number,)) * 32) for number in range(1, 3)]
     for each in ids:
         world.must(OWNER, "Models", "register", *model_arguments(model_id=each, kind="tensor"))
     layers = Graph((1, 64, 64), tuple(MaxPool(0, (64, 64), (1, 1)) for _ in range(2)))
@@ -191,31 +195,31 @@ def test_work_counts_whatever_comes_of_it() -> None:
             MODELS,
             call("Models", "registerExact", each, layers.bytes, WEIGHT_ROOT, VERSION),
             nonce=first + number,
-            gas_limit=4_000_000,
+            gas_limit=12_000_000,
         ).sign(OWNER)
         for number, each in enumerate(ids)
     ]
 
-    assert [code(result) for result in world.apply(*raw).results] == ["zk.size", "zk.size", "proofs.block_full"]
+    assert [code(result) for result in world.apply(*raw).results] == ["zk.size", "proofs.block_full"]
 
 
 def test_unpaid_work_is_not_done() -> None:
     """Whoever cannot pay for the work takes nothing of what the block may hold."""
     world = opened()
 
-    assert registrations(world, MODEL, gas=GAS_PER_PLANNING) == ["gas.out"]
+    assert registrations(world, MODEL, gas=GAS_PER_WORK * PLANNING) == ["gas.out"]
     assert b"models/work" not in world.state
 
 
 def test_the_governor_sets_the_most() -> None:
     """How much work a block may hold is a parameter."""
-    world = World.new()
-    ids = [ModelId(bytes((number,)) * 32) for number in range(1, 4)]
+    world = little_work()
+    ids = [ModelId(bytes((number,)) * 32) for number in range(1, 3)]
     for each in ids:
         world.must(OWNER, "Models", "register", *model_arguments(model_id=each, kind="tensor"))
-    world.must(GOVERNOR, "Params", "set", "proof_work_block_max", 3 * PLANNING)
+    world.must(GOVERNOR, "Params", "set", "proof_work_block_max", 2 * PLANNING)
 
-    assert registrations(world, *ids) == ["", "", ""]
+    assert registrations(world, *ids) == ["", ""]
 
 
 def test_a_digest_is_of_the_bytes() -> None:

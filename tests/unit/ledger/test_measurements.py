@@ -5,12 +5,12 @@ from typing import Any, Final
 
 import pytest
 from tests.support_ledger.enclaves import MEASURED, RELEASE, RELEASE_ID
-from tests.support_ledger.world import ALICE, GOVERNOR, World, code, events, genesis
+from tests.support_ledger.world import ALICE, GOVERNOR, OPERATOR, World, code, events, genesis
 
 from paraph.core.errors import Rejected
 from paraph.core.ident import ZERO_DIGEST, Digest
 from paraph.core.limits import NAME_BYTES_MAX
-from paraph.ledger.rooms.measurements.keys import RELEASES, certificate_name, module_name
+from paraph.ledger.rooms.measurements.keys import RELEASES, certificate_name, module_name, stands_on
 from paraph.ledger.rooms.measurements.rules import (
     FLOORS,
     ISSUER_BYTES_MAX,
@@ -21,7 +21,7 @@ from paraph.ledger.rooms.measurements.rules import (
 )
 from paraph.ledger.rooms.measurements.truths import releases_are_whole
 from paraph.proofs.quotes.policy import PINNED
-from paraph.proofs.records import Release, release_id
+from paraph.proofs.records import Enclave, Release, release_id
 
 PROVENANCE: Final = Digest(b"p" * 32)
 
@@ -227,6 +227,14 @@ def test_names_do_not_collide() -> None:
     ]
 
     assert len(set(names)) == len(names)
+
+
+def test_what_an_enclave_stands_on() -> None:
+    """An enclave is revoked by each of its certificates, or by its machine."""
+    certificates = (certificate_name(b"i", 1), certificate_name(b"j", 2))
+    enclave = Enclave(OPERATOR.address, b"", RELEASE_ID, "tdx", 1, "ab12", certificates, RELEASE_ID, 1, 1, 0, 0, 2)
+
+    assert stands_on(enclave) == (*certificates, module_name("tdx", "ab12"))
 
 
 @pytest.mark.parametrize(

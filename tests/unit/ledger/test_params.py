@@ -7,9 +7,13 @@ from paraph.core.amount import BPS
 from paraph.core.ident import ZERO_ADDRESS
 from paraph.core.keys import PrivateKey
 from paraph.core.limits import REQUEST_LIFETIME_S_MAX
+from paraph.ledger.block import next_base_fee
 from paraph.ledger.rooms.params.types import (
     CLOCK_DRIFT_S,
+    GAS_LIMIT,
+    GAS_PER_WORK,
     PARAMETERS,
+    PROOF_WORK_BLOCK_MAX,
     ROYALTY_BPS_MAX,
     SETTLE_WINDOW_S,
     STAKERS_BPS,
@@ -143,6 +147,7 @@ def test_bounds_are_inclusive(name: str) -> None:
     """Each bound is allowed and one past it is not."""
     parameter = PARAMETERS[name]
     others = DEFAULTS | {SETTLE_WINDOW_S.name: SETTLE_WINDOW_S.low, WITHDRAW_DELAY_S.name: WITHDRAW_DELAY_S.high}
+    others[PROOF_WORK_BLOCK_MAX.name] = PROOF_WORK_BLOCK_MAX.high
     low = max(parameter.low, REQUEST_LIFETIME_S_MAX + 600 + 60 + 1 if name == WITHDRAW_DELAY_S.name else 0)
 
     for value in (low, parameter.high):
@@ -157,6 +162,16 @@ def test_escrow_outlives_every_receipt() -> None:
 
     assert len(inconsistencies(DEFAULTS | {WITHDRAW_DELAY_S.name: most})) == 1
     assert inconsistencies(DEFAULTS | {WITHDRAW_DELAY_S.name: most + 1}) == []
+
+
+def test_work_that_fills_a_block_raises_the_price_of_gas() -> None:
+    """Whoever fills a block's work with failing proofs uses more than half of its gas, above which the price rises."""
+    least = GAS_LIMIT.high // 2 // GAS_PER_WORK
+    wide = DEFAULTS | {GAS_LIMIT.name: GAS_LIMIT.high}
+
+    assert len(inconsistencies(wide | {PROOF_WORK_BLOCK_MAX.name: least})) == 1
+    assert inconsistencies(wide | {PROOF_WORK_BLOCK_MAX.name: least + 1}) == []
+    assert next_base_fee(10**9, GAS_PER_WORK * (least + 1), GAS_LIMIT.high, 1) > 10**9
 
 
 def test_parts_of_a_price_are_at_most_the_whole() -> None:

@@ -47,23 +47,27 @@ from tests.support_ledger.world import (
 )
 
 from paraph.core.digest import keccak256
+from paraph.core.errors import Malformed, Unverified
 from paraph.core.ident import Digest, ModelId, RequestKey
 from paraph.ledger.rooms.accounts.keys import STAKERS, TREASURY
 from paraph.ledger.rooms.escrow.keys import ADDRESS as ESCROW
 from paraph.ledger.rooms.models.keys import GRAPH_WORK
 from paraph.ledger.rooms.nodes.keys import ADDRESS as NODES_CONTRACT
-from paraph.ledger.rooms.params.types import PROOF_SLASH_BPS, PROOF_WORK_BLOCK_MAX
+from paraph.ledger.rooms.params.types import GAS_PER_WORK, PROOF_SLASH_BPS, PROOF_WORK_BLOCK_MAX
 from paraph.ledger.rooms.proofs.keys import ADDRESS
-from paraph.ledger.rooms.proofs.rules import BEACON_AGE_MAX, GAS_PER_ITEM, GAS_PER_WORK
+from paraph.ledger.rooms.proofs.rules import BEACON_AGE_MAX, GAS_PER_ITEM
 from paraph.ledger.state import State
 from paraph.ledger.versions import BY_NAME
 from paraph.proofs.header import hash_key
 from paraph.proofs.promised import Promise
+from paraph.proofs.quotes.evidence import Verify
 from paraph.proofs.receipt import SIGNATURE_DIGEST
 from paraph.proofs.records import Proven, due_key, missed_key, proven_key
 from paraph.proofs.request import Layer
+from paraph.proofs.zk.graph import Clip, Graph, Requant
 from paraph.proofs.zk.plan import plan
-from paraph.proofs.zk.statement import COUNT_MAX, Mode
+from paraph.proofs.zk.statement import COUNT_MAX, Mode, Statement
+from paraph.proofs.zk.verify import Opened
 
 NODE = Node()
 OTHER_MODEL = ModelId(b"\x05" * 32)
@@ -445,6 +449,44 @@ def test_a_bad_proof_changes_nothing() -> None:
     assert prove(world, *(each.item for each in answers)).error == ""
 
 
+def saying(error: Malformed | Unverified) -> Verify:
+    """In the verifier's place: finds this wrong with everything."""
+
+    def verifier(_: Statement, __: bytes) -> Opened:
+        raise error
+
+    return verifier
+
+
+def test_whatever_a_verifier_says_is_said_alike() -> None:
+    """A verifier that finds a proof ill formed, or not true, in whatever words: the result's bytes are the same."""
+    errors = (Malformed("zk.size", "too large"), Malformed("zk.other", "so"), Unverified((("zk.sum", "not zero"),)))
+    results = set()
+    for error in errors:
+        world, _, answers = promised()
+        world.checks = replace(world.checks, zk=saying(error))
+        results.add(prove(world, answers[0].item))
+
+    assert {refused(each) for each in results} == {"proofs.unverified"}
+    assert len(results) == 1
+
+
+def test_a_batch_beyond_the_proof_system() -> None:
+    """More requests than the proof system takes of a model are refused before a verifier is asked; fewer are not."""
+    judge = Judge()
+    world = exact_world(judge)
+    wide = Graph((1, 256, 256), (Requant(0, 1, 0, -128, 127, Clip(-64, 63)),))
+    world.must(OWNER, "Models", "register", *model_arguments(model_id=OTHER_MODEL, kind="tensor", layers=4))
+    assert register_exact(world, OTHER_MODEL, graph=wide.bytes).error == ""
+    answers = [NODE.due(world, number, model=OTHER_MODEL) for number in range(17)]
+    pass_blocks(world, 2)
+
+    assert refused(prove(world, *(each.item for each in answers), model=OTHER_MODEL)) == "zk.size"
+    assert judge.heard == []
+    assert refused(prove(world, answers[0].item, model=OTHER_MODEL)) == "proofs.unverified"
+    assert len(judge.heard) == 1
+
+
 def test_absurd_sizes() -> None:
     """More requests than a proof has, a proof of nothing, one that fills a transaction: refused or judged, no more."""
     world, _, answers = promised()
@@ -499,14 +541,14 @@ def test_a_proof_beyond_a_block() -> None:
 def test_bad_proofs_fill_a_block_as_well() -> None:
     """Work of proofs that do not hold counts: when the block may hold no more, the next is not looked at."""
     world, judge, answers = promised()
-    GRAPH_WORK.put(state := State(world.state.get), EXACT.graph.digest, PROOF_WORK_BLOCK_MAX.default // 2)
+    GRAPH_WORK.put(state := State(world.state.get), EXACT.graph.digest, PROOF_WORK_BLOCK_MAX.low // 2)
     state.keep()
     world.commit(state.changes())
-    gas = 13_000_000
+    gas = 9_000_000
     data = call("Proofs", "prove", MODEL, 1, world.height - 1, (answers[0].item,), b"bad")
     first = world.nonce(OWNER.address)
     to = BY_NAME["Proofs"].address
-    world.must(GOVERNOR, "Params", "set", "gas_limit", 60_000_000)
+    world.must(GOVERNOR, "Params", "set", "proof_work_block_max", PROOF_WORK_BLOCK_MAX.low)
 
     results = world.apply(
         *(world.tx(OWNER, to, data, nonce=first + number, gas_limit=gas).sign(OWNER) for number in range(3))
@@ -622,16 +664,57 @@ def test_who_left_still_answers() -> None:
     assert events(result)[-1] == ("NodeLeft", (OPERATOR.address, BOND - BOND // 100))
 
 
-def test_a_bond_that_went_home() -> None:
-    """Of a node whose bond is gone nothing is taken; the payer has everything back all the same."""
-    world, _, answers = promised()
+def test_a_bond_stays_while_proofs_are_due() -> None:
+    """However slow blocks are, a bond goes home when the last proof is taken or missed, not before."""
+    world, judge, answers = promised(2)
+    judge.told = [(NODE.statement(world, answers[0]), PROOF)]
     world.must(OPERATOR, "Nodes", "deregister")
     world.wait(15 * 86_400)
+
+    assert code(world.call(OPERATOR, "Nodes", "withdrawBond")) == "nodes.promises"
+    assert prove(world, answers[0].item).error == ""
+    assert code(world.call(OPERATOR, "Nodes", "withdrawBond")) == "nodes.promises"
+    pass_blocks(world, WINDOW)
+    assert code(world.call(OPERATOR, "Nodes", "withdrawBond")) == "nodes.promises"
+    assert expire(world, answers[1].place, sender=OPERATOR).error == ""
+    result = world.must(OPERATOR, "Nodes", "withdrawBond")
+    assert events(result)[-1] == ("NodeLeft", (OPERATOR.address, BOND - BOND // 100))
+
+
+def test_nothing_is_promised_without_a_bond() -> None:
+    """What a node signed before it left is not settled once its bond is home: nothing would stand for its proof."""
+    world = exact_world(parameters={"unbond_delay_s": 0})
+    height, escrow = world.height, world.view("Escrow", "account", ALICE.address)
+    world.must(OPERATOR, "Nodes", "deregister")
     world.must(OPERATOR, "Nodes", "withdrawBond")
+
+    assert NODE.settle(world, height=height)[1] == "settlement.bond"
+    assert world.view("Escrow", "account", ALICE.address) == escrow
+    assert world.view("Proofs", "counts") == (0, 0, 0)
+
+
+def test_what_is_settled_after_leaving_is_owed() -> None:
+    """A delay of nothing lets no bond go home before the proof of an answer that was settled meanwhile."""
+    world = exact_world(parameters={"unbond_delay_s": 0})
+    height = world.height
+    world.must(OPERATOR, "Nodes", "deregister")
+
+    assert NODE.settle(world, height=height)[1] == ""
+    assert code(world.call(OPERATOR, "Nodes", "withdrawBond")) == "nodes.promises"
+
+
+def test_all_of_a_bond() -> None:
+    """At a rate of all, the first miss takes the bond and the second nothing; each payer has everything back."""
+    world, _, answers = promised(2)
+    world.must(GOVERNOR, "Params", "set", "proof_slash_bps", 10_000)
     pass_blocks(world, WINDOW)
 
-    result = expire(world, answers[0].place)
-    assert events(result)[-1] == ("ProofMissed", (answers[0].key, ALICE.address, OPERATOR.address, PRICE, 0))
+    result = expire(world, *(each.place for each in answers))
+
+    lost = [arguments[-1] for name, arguments in events(result) if name == "ProofMissed"]
+    assert lost == [BOND, 0]
+    assert world.balance(ADDRESS) == 0
+    assert NODE.settle(world, 3)[1] == "settlement.bond"
 
 
 def test_who_left_can_still_prove() -> None:

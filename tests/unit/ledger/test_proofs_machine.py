@@ -5,7 +5,7 @@ from typing import Final
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from tests.support_ledger.promises import PRICE, PROOF, Answer, Judge, Node, exact_world, expire, pass_blocks, prove
 from tests.support_ledger.world import ALICE, BOB, BOND, CAROL, HOT, OPERATOR, World, code, node_arguments, person
 
@@ -42,12 +42,14 @@ class Machine(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.judge = Judge()
-        self.world: World = exact_world(self.judge, parameters={"proof_window": WINDOW})
+        self.world: World = exact_world(self.judge, parameters={"proof_window": WINDOW, "unbond_delay_s": 0})
         self.world.must(BOB, "Escrow", "deposit", value=DEPOSITS[BOB])
         self.world.must(CAROL, "Nodes", "register", *node_arguments(NODES[1].hot, CAROL, layers=4), value=BOND)
         self.registered = self.world.height
         self.promised: dict[tuple[int, bytes], Promised] = {}
         self.escrow = {payer.address: amount for payer, amount in DEPOSITS.items()}
+        self.left = 0
+        self.home = False
         self.bonds = {node.operator.address: BOND for node in NODES}
 
     @rule(number=numbers, payer=st.sampled_from(tuple(DEPOSITS)), node=st.sampled_from(NODES), age=st.integers(0, 12))
@@ -60,6 +62,10 @@ class Machine(RuleBasedStateMachine):
         answer, reason = node.settle(self.world, number, who, height=height, window=WINDOW)
         if place in self.promised:
             assert reason == "settlement.replay"
+        elif node is NODES[1] and self.left and height > self.left:
+            assert reason == "settlement.key"
+        elif node is NODES[1] and self.home:
+            assert reason == "settlement.bond"
         elif self.world.height > height + WINDOW // 2:
             assert reason == "settlement.proof_late"
         elif self.escrow[who.address] < PRICE:
@@ -132,6 +138,28 @@ class Machine(RuleBasedStateMachine):
             bond = self.bonds[each.node.operator.address]
             self.bonds[each.node.operator.address] = bond - bond * PROOF_SLASH_BPS.default // 10_000
 
+    @precondition(lambda self: not self.left and self._owed(NODES[1]) > 0)
+    @rule()
+    def leave(self) -> None:
+        """The second node leaves while it owes proofs."""
+        self.world.must(CAROL, "Nodes", "deregister")
+        self.left = self.world.height
+
+    @precondition(lambda self: self.left > 0)
+    @rule()
+    def withdraw(self) -> None:
+        """The second node wants its bond: it goes home once, when no proof is owed."""
+        owed = self._owed(NODES[1])
+        said = code(self.world.call(CAROL, "Nodes", "withdrawBond"))
+        if owed:
+            assert said == "nodes.promises"
+        elif self.home:
+            assert said == "nodes.bonded"
+        else:
+            assert said == ""
+            self.home = True
+            self.bonds[CAROL.address] = 0
+
     @rule(count=st.integers(1, 12))
     def wait(self, count: int) -> None:
         """Time passes."""
@@ -148,6 +176,9 @@ class Machine(RuleBasedStateMachine):
             assert self.world.view("Escrow", "account", payer)[0] == amount
         for operator, bond in self.bonds.items():
             assert self.world.view("Nodes", "get", operator)[1] == bond
+
+    def _owed(self, node: Node) -> int:
+        return sum(each.node is node and each.state == "due" for each in self.promised.values())
 
     def _address(self, payer: object) -> bytes:
         return ALICE.address if payer is ALICE else BOB.address

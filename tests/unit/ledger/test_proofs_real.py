@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 from tests.support import zk
 from tests.support_ledger.promises import GAS, GRAPH, Answer, Node, exact_world, prove, refused
-from tests.support_ledger.world import ALICE, CHAIN_ID, OPERATOR, World
+from tests.support_ledger.world import ALICE, CHAIN_ID, OPERATOR, OWNER, PROPOSER, World, differing
 
 from paraph.adapters.provers import check
 from paraph.core.digest import sha256
 from paraph.core.ident import Digest
 from paraph.ledger.block import Result
+from paraph.ledger.rooms.accounts.keys import BALANCES, NONCES, TREASURY
+from paraph.ledger.rooms.models.keys import WORK
+from paraph.ledger.rooms.params.types import GAS_PER_WORK
 from paraph.proofs.promised import Promise
 from paraph.proofs.quotes.evidence import Checks, Verify
 from paraph.proofs.zk.plan import plan
@@ -117,6 +120,24 @@ def test_bad_proofs_in_the_same_words() -> None:
     assert refused(swapped["fast"]) == "proofs.unverified"
     assert {_root(batch.world) for batch in made.values()} == {_root(made["fast"].world)}
     assert made["fast"].bring(proof).error == ""
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_a_forged_proof_costs_its_gas(mode: Mode) -> None:
+    """A proof with one bit turned changes the sender's balance and nonce, whom gas pays, and the block's work alone."""
+    batch = Batch(check.verify, 3, mode)
+    proof = batch.proof()
+    before = World(dict(batch.world.state))
+
+    result = batch.bring(proof[:-1] + bytes((proof[-1] ^ 1,)))
+
+    accounts = [prefix + each for prefix in (BALANCES.prefix, NONCES.prefix) for each in (OWNER.address, TREASURY)]
+    changed = {key for key in differing(before, batch.world) if not key.startswith(b"chain/")}
+    assert refused(result) == "proofs.unverified"
+    assert result.gas_used > GAS_PER_WORK * batch.layout.cost
+    assert WORK in changed
+    assert changed <= {WORK, BALANCES.prefix + PROPOSER, *accounts}
+    assert batch.bring(proof).error == ""
 
 
 def _root(world: World) -> bytes:

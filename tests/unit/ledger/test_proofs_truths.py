@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import pytest
 from tests.support_ledger.promises import GRAPH, Node, exact_world, expire, pass_blocks, prove, told
-from tests.support_ledger.world import BOB, CAROL, MODEL, World
+from tests.support_ledger.world import BOB, CAROL, MODEL, OPERATOR, World
 
 from paraph.core.ident import ModelId
 from paraph.ledger.rooms.accounts.keys import BALANCES
 from paraph.ledger.rooms.models.keys import EXACT, GRAPH_WORK, GRAPHS
+from paraph.ledger.rooms.nodes.keys import PROMISES
 from paraph.ledger.rooms.proofs.keys import (
     ADDRESS,
     COUNTS,
@@ -76,6 +77,18 @@ def missed_and_taken(state: State, at: dict[str, bytes]) -> None:
     COUNTS.add(state, MISSED_COUNT, 1)
 
 
+def owed_more(state: State, _: dict[str, bytes]) -> None:
+    PROMISES.add(state, OPERATOR.address, 1)
+
+
+def owed_less(state: State, _: dict[str, bytes]) -> None:
+    PROMISES.add(state, OPERATOR.address, -1)
+
+
+def owed_by_another(state: State, _: dict[str, bytes]) -> None:
+    PROMISES.add(state, CAROL.address, 1)
+
+
 def of_no_exact_model(state: State, at: dict[str, bytes]) -> None:
     found = DUES.get(state, at["due"])
     assert found is not None
@@ -112,6 +125,9 @@ TAMPERED: list[tuple[Tamper, str]] = [
     (counted_less, "promises_end_once"),
     (taken_twice, "promises_end_once"),
     (missed_and_taken, "promises_end_once"),
+    (owed_more, "promises_are_counted_by_node"),
+    (owed_less, "promises_are_counted_by_node"),
+    (owed_by_another, "promises_are_counted_by_node"),
     (of_no_exact_model, "promises_are_of_exact_models"),
     (of_no_settlement, "promises_are_settled"),
     (exact_and_no_model, "exact_models_are_whole"),

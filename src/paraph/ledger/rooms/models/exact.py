@@ -29,7 +29,6 @@ REGISTERED = abi.event(
 
 GAS_PER_BYTE: Final = 50
 """Of a graph: read once, kept for ever."""
-GAS_PER_PLANNING: Final = 1_000_000
 PLANNING: Final = 2_500_000
 """Work that laying out a proof counts for before anybody knows what it takes: the worst graphs take three seconds."""
 GRAPHS_KEPT: Final = 8
@@ -49,7 +48,7 @@ def register(call: Call, model_id: ModelId, graph: bytes, weight_root: Digest, v
         raise Rejected("models.exact_size", f"a graph has at most {GRAPH_BYTES_MAX} bytes, not {len(graph)}")
     call.charge(GAS_PER_BYTE * len(graph))
     found = _graph(graph)
-    spend(call, PLANNING, GAS_PER_PLANNING)
+    spend(call, PLANNING)
     layout = plan(found, 1, Mode.SUCCINCT)
     if layout.proof_bytes_max > TX_BYTES_MAX:
         raise Rejected(

@@ -10,7 +10,7 @@ from paraph.core.errors import Rejected
 from paraph.ledger.contract import Call
 from paraph.ledger.rooms.models.keys import WORK
 from paraph.ledger.rooms.params import rules as params
-from paraph.ledger.rooms.params.types import PROOF_WORK_BLOCK_MAX
+from paraph.ledger.rooms.params.types import GAS_PER_WORK, PROOF_WORK_BLOCK_MAX
 from paraph.proofs.records import Record
 
 
@@ -22,19 +22,18 @@ class Spent(Record):
     work: int
 
 
-def spend(call: Call, work: int, gas: int) -> None:
+def spend(call: Call, work: int) -> None:
     """Pay for work before it is done, and take it from what the block may hold, also if the call fails later.
 
     Args:
         call: who pays.
         work: in multiplications of a verifier's.
-        gas: what it costs.
 
     Raises:
         Rejected: `gas.out`; `proofs.work`: more than any block may hold; `proofs.block_full`: more than this one has
             left.
     """
-    call.charge(gas)
+    call.charge(GAS_PER_WORK * work)
     most = params.get(call.state, PROOF_WORK_BLOCK_MAX)
     if work > most:
         raise Rejected("proofs.work", f"this takes work of {work}; a block may hold {most}", needed=work, limit=most)

@@ -11,6 +11,8 @@ LIST = Listing(b"nodes/list/")
 HOT_KEYS: Records[NodeKey] = Records(b"nodes/key/", NodeKey)
 KEYS_CLOSED_S = Numbers(b"nodes/closed/")
 """When a closed hot key was closed, Unix seconds: its record knows the height alone, which a receipt can lie about."""
+PROMISES = Numbers(b"nodes/promises/")
+"""By node: how many proofs it owes, for which its bond stands."""
 ENCLAVES: Records[Enclave] = Records(b"nodes/enclave/", Enclave)
 """By the address of the key that signs their receipts."""
 CURRENT = b"nodes/current/"

@@ -15,7 +15,7 @@ from paraph.ledger.rooms.accounts import rules as accounts
 from paraph.ledger.rooms.accounts.keys import TREASURY
 from paraph.ledger.rooms.measurements import rules as measurements
 from paraph.ledger.rooms.nodes import enclaves
-from paraph.ledger.rooms.nodes.keys import ADDRESS, ENCLAVES, HOT_KEYS, KEYS_CLOSED_S, LIST, NODES
+from paraph.ledger.rooms.nodes.keys import ADDRESS, ENCLAVES, HOT_KEYS, KEYS_CLOSED_S, LIST, NODES, PROMISES
 from paraph.ledger.rooms.nodes.types import Node
 from paraph.ledger.rooms.params import rules as params
 from paraph.ledger.rooms.params.types import NODE_BOND_MIN_WEI, UNBOND_DELAY_S
@@ -149,13 +149,18 @@ def deregister(call: Call) -> None:
 
 
 def withdraw_bond(call: Call) -> None:
-    """`withdrawBond`: after the delay, the bond goes home."""
+    """`withdrawBond`: after the delay the bond goes home, unless proofs are owed, for which it stands."""
     node = _node(call.state, call.sender)
     if node.leaving_s == 0 or call.facts.time_s < node.leaving_s or node.bond == 0:
         raise Rejected(
             "nodes.bonded",
             f"nothing to withdraw now: leaving {node.leaving_s}, now {call.facts.time_s}, bond {node.bond} wei",
             unlock=node.leaving_s,
+        )
+    owed = PROMISES.get(call.state, call.sender)
+    if owed:
+        raise Rejected(
+            "nodes.promises", f"{owed} promised proofs are due: prove them, or expire them when they are late"
         )
     accounts.pay(call, call.to, call.sender, node.bond)
     changed = Node(node.endpoint, 0, node.hot_key, 0, (), node.heartbeat_s, node.leaving_s)
@@ -167,7 +172,7 @@ def slash(call: Call, operator: Address, rate_bps: int) -> Wei:
     """Take a part of the node's bond as it is now, for the treasury. Rounded down, in favour of the node.
 
     Returns:
-        how much was taken, in wei: nothing of a node whose bond went home.
+        how much was taken, in wei: nothing once all was taken.
     """
     node = _node(call.state, operator)
     cut = share(Wei(node.bond), rate_bps)
@@ -175,6 +180,16 @@ def slash(call: Call, operator: Address, rate_bps: int) -> Wei:
     accounts.pay(call, ADDRESS, TREASURY, cut)
     call.emit(ADDRESS, SLASHED, operator, cut)
     return cut
+
+
+def count_promises(state: State, operator: Address, more: int) -> None:
+    """Proofs are owed, or, where `more` is below zero, no longer. While any is, the bond does not go home."""
+    PROMISES.add(state, operator, more)
+
+
+def has_bond(state: State, operator: Address) -> bool:
+    """Whether anything is left of the node's bond, to stand for what it promises."""
+    return _node(state, operator).bond > 0
 
 
 def get(call: Call, operator: Address) -> tuple[object, ...]:

@@ -77,6 +77,8 @@ PROOF_WORK_BLOCK_MAX: Final = Parameter(
     400_000_000,
     "work on proofs of exact models that one block may hold, in multiplications of the verifier's",
 )
+GAS_PER_WORK: Final = 4
+"""Gas for one multiplication of a verifier's. The fast one makes 50 million in a second, the reference one 700 000."""
 BASE_FEE_MIN_WEI: Final = Parameter("base_fee_min_wei", 10**9, 1, 10**15, "floor of the base fee, per gas")
 GAS_LIMIT: Final = Parameter("gas_limit", 30_000_000, 1_000_000, 60_000_000, "gas of one block")
 
@@ -131,4 +133,8 @@ def inconsistencies(values: dict[str, int]) -> list[str]:
     needed = REQUEST_LIFETIME_S_MAX + values[SETTLE_WINDOW_S.name] + values[CLOCK_DRIFT_S.name]
     if values[WITHDRAW_DELAY_S.name] <= needed:
         found.append(f"withdraw_delay_s must be above {needed}: a request's life, the settle window, the clock's drift")
+    # Above half of a block's gas its price rises: to fill block after block with failing proofs costs ever more.
+    least = values[GAS_LIMIT.name] // 2 // GAS_PER_WORK
+    if values[PROOF_WORK_BLOCK_MAX.name] <= least:
+        found.append(f"proof_work_block_max must be above {least}: work that costs half of gas_limit")
     return found

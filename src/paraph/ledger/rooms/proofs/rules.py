@@ -60,8 +60,6 @@ MISSED_EVENT = abi.event(
 
 GAS_PER_ITEM: Final = 15_000
 """Of one request: a record read, one removed and one written, and what pays or refunds it. The most of a proof fit."""
-GAS_PER_WORK: Final = 4
-"""Gas for one multiplication of a verifier's. The fast one makes 50 million in a second, the reference one 700 000."""
 BEACON_AGE_MAX: Final = 256
 """Blocks: as far back as Ethereum's BLOCKHASH looks."""
 
@@ -72,6 +70,7 @@ Place: TypeAlias = tuple[Address, RequestKey]
 def hold(call: Call, payer: Address, key: RequestKey, due: Due) -> None:
     """Hold what a settlement debited until the proof comes. The escrow's account has been told already."""
     accounts.move(call.state, ESCROW, ADDRESS, due.price)
+    nodes.count_promises(call.state, due.node, 1)
     DUES.put(call.state, payer + key, due)
     COUNTS.add(call.state, DUE_COUNT, 1)
     call.emit(ADDRESS, PROMISED, key, payer, due.node, due.model_id, due.due)
@@ -96,9 +95,8 @@ def prove(call: Call, model_id: ModelId, mode: int, height: int, items: tuple[It
     statement = Statement(Mode(mode), exact, node, call.facts.chain_id, beacon, entries)
     # 4: to lay a proof out takes work of its own, known from the registration and paid for before it is done
     planned = GRAPH_WORK.get(call.state, record.graph)
-    spend(call, planned, GAS_PER_WORK * planned)
-    more = max(plan(exact.graph, len(entries), statement.mode).cost - planned, 0)
-    spend(call, more, GAS_PER_WORK * more)
+    spend(call, planned)
+    spend(call, max(plan(exact.graph, len(entries), statement.mode).cost - planned, 0))
     # 5
     try:
         call.checks.zk(statement, proof)
@@ -112,6 +110,7 @@ def prove(call: Call, model_id: ModelId, mode: int, height: int, items: tuple[It
         PROVEN.put(call.state, payer + key, taken)
         pay(call, ADDRESS, Payment(key, model_id, node, Wei(due.price)))
         call.emit(call.to, PROVEN_EVENT, key, payer, node)
+    nodes.count_promises(call.state, node, -len(items))
     COUNTS.add(call.state, DUE_COUNT, -len(items))
     COUNTS.add(call.state, PROVEN_COUNT, len(items))
     call.emit(call.to, ACCEPTED, taken.batch, node, model_id, mode, taken.size)
@@ -128,6 +127,7 @@ def expire(call: Call, places: tuple[Place, ...]) -> None:
             )
         DUES.remove(call.state, payer + key)
         MISSED.put(call.state, payer + key, call.facts.height)
+        nodes.count_promises(call.state, due.node, -1)
         accounts.move(call.state, ADDRESS, ESCROW, due.price)
         escrow.credit(call.state, payer, due.price)
         lost = nodes.slash(call, due.node, params.get(call.state, PROOF_SLASH_BPS))

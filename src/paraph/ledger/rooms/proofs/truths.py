@@ -2,6 +2,7 @@
 
 from paraph.ledger.rooms.accounts.keys import BALANCES
 from paraph.ledger.rooms.models.keys import EXACT
+from paraph.ledger.rooms.nodes.keys import PROMISES
 from paraph.ledger.rooms.proofs.keys import (
     ADDRESS,
     COUNTS,
@@ -43,3 +44,22 @@ def promises_are_of_exact_models(dump: dict[bytes, bytes]) -> list[str]:
     """Proofs are due of exact models alone."""
     dues = (Due.decode(value) for key, value in sorted(dump.items()) if key.startswith(DUES.prefix))
     return [f"model {due.model_id.hex()} is not exact" for due in dues if EXACT.prefix + due.model_id not in dump]
+
+
+def promises_are_counted_by_node(dump: dict[bytes, bytes]) -> list[str]:
+    """Each node owes as many proofs as are counted of it, no more and no fewer."""
+    owed: dict[bytes, int] = {}
+    for key, value in dump.items():
+        if key.startswith(DUES.prefix):
+            node = Due.decode(value).node
+            owed[node] = owed.get(node, 0) + 1
+    counted = {
+        key[len(PROMISES.prefix) :]: int.from_bytes(value, "big")
+        for key, value in dump.items()
+        if key.startswith(PROMISES.prefix)
+    }
+    return [
+        f"node {node.hex()} owes {owed.get(node, 0)} proofs; {counted.get(node, 0)} are counted"
+        for node in sorted(owed.keys() | counted.keys())
+        if owed.get(node, 0) != counted.get(node, 0)
+    ]

@@ -8,8 +8,8 @@ For each receipt, in order (a bad one rejects itself alone, with its reason in a
     later, whatever height its receipts name;
  4. it is in time: begun within a request's longest life before the deadline, settled within the settle window after
     it, and not from the future;
- 5. the model offers the layer; where a proof is promised, it is registered what the model computes exactly, and the
-    node has half of the window left to prove it;
+ 5. the model offers the layer; where a proof is promised, it is registered what the model computes exactly, a bond
+    stands for the promise, and the node has half of the window left to prove it;
  6. the price is the model's schedule, in force when the work began, applied to the units used;
  7. the payer's escrow covers it: debit, and split between owner, operator, stakers' pool and treasury; where a proof
     is promised, the price is held until it comes.
@@ -141,6 +141,9 @@ def _verified(call: Call, item: tuple[tuple[object, ...], bytes, tuple[object, .
 def _need_provable(call: Call, receipt: Receipt) -> None:
     if EXACT.get(call.state, receipt.model_id) is None:
         raise Rejected("settlement.exact", "the model's owner has not registered what it computes exactly")
+    # A bond goes home when nothing is owed: nothing may be owed after that.
+    if not nodes.has_bond(call.state, receipt.node):
+        raise Rejected("settlement.bond", "the node has no bond, so nothing stands for the proof that it promised")
     window = params.at(call.state, PROOF_WINDOW, receipt.height)
     # Who settles late must not be able to have an honest node slashed for a proof that it had no time to make.
     if call.facts.height > receipt.height + window // 2:
