@@ -18,6 +18,9 @@ PACKAGES: Final = (
     "starlette",
     "onnxruntime",
     "xllamacpp",
+    "numpy",
+    "numba",
+    "ezkl",
 )
 
 

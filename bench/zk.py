@@ -17,6 +17,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from bench import zk_peer
 from bench.figures import Figure, Parameter, Result
@@ -164,6 +165,11 @@ def wanted(model: str, what: str, unit: str, mode: Mode = Mode.SUCCINCT) -> str:
 
 def run(folder: Path, *, quick: bool) -> Result:
     """Measure."""
+    with threadpool_limits(limits=1):
+        return _run(folder, quick=quick)
+
+
+def _run(folder: Path, *, quick: bool) -> Result:
     rounds = 2 if quick else 7
     figures: list[Figure] = []
     for name, make in MODELS.items():

@@ -4,6 +4,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
+from threadpoolctl import threadpool_limits
+
 from bench.figures import Figure, Parameter, Result
 from bench.plot import Plot, Point
 from bench.rounds import again, alternate
@@ -31,6 +33,11 @@ def dense(sides: tuple[int, ...]) -> Making:
 def run(folder: Path, *, quick: bool) -> Result:
     """Measure."""
     del folder
+    with threadpool_limits(limits=1):
+        return _run(quick=quick)
+
+
+def _run(*, quick: bool) -> Result:
     rounds, cut = (1, 2) if quick else (5, None)
     sizes = [((784, width, 10), 1) for width in WIDTHS[:cut]]
     batches = [((784, 128, 10), count) for count in BATCHES[:cut]]

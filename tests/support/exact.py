@@ -51,17 +51,23 @@ ENTRIES: Final = (OTHER, Entry(Digest(KEY), RUN.commitment))
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a proof is asked to show; `prover` and `chain_id` stand in its statement alone."""
+    """What a proof is asked to show, honestly made but for what is changed here.
+
+    `prover` and `chain_id` stand in its statement alone; `entries` are the requests that it names, whatever it ran;
+    `seed` is that of the second request's rows in a hiding proof.
+    """
 
     mode: Mode = Mode.HIDING
     prover: Address = OPERATOR.address
     chain_id: int = CHAIN_ID
     beacon: Digest = BEACON
+    entries: tuple[Entry, ...] = ENTRIES
+    seed: Digest = RUN.seed(KEY)
 
     @property
     def statement(self) -> Statement:
         """The statement."""
-        return Statement(self.mode, EXACT, self.prover, self.chain_id, self.beacon, ENTRIES)
+        return Statement(self.mode, EXACT, self.prover, self.chain_id, self.beacon, self.entries)
 
 
 @cache
@@ -69,9 +75,9 @@ def proof(told: Told = Told()) -> BatchProof:
     """A real proof of the two requests."""
     layout, weights = plan(GRAPH, 2, told.mode), weight_vector(GRAPH, WEIGHTS)
     runs = [zk.run(layout, weights, row, number, zk.Lies()) for number, row in enumerate(((0, 0, 0), INPUT))]
-    seeds = [bytes(32), bytes(RUN.seed(KEY))] if told.mode is Mode.HIDING else None
+    seeds = [bytes(32), bytes(told.seed)] if told.mode is Mode.HIDING else None
     made = zk.Prover(layout, told.statement, weights, runs, seeds, zk.Lies(), b"").prove()
-    return BatchProof(told.mode, told.beacon, ENTRIES, INDEX, made)
+    return BatchProof(told.mode, told.beacon, told.entries, INDEX, made)
 
 
 def body(run: Run = RUN, **changed: Json) -> JsonObject:
@@ -90,7 +96,7 @@ def response(run: Run = RUN, **changed: Json) -> JsonObject:
 def record_of(told: Told = Told()) -> Proven:
     """What the ledger notes of that proof."""
     statement = told.statement
-    return Proven(told.mode, EXACT.id, statement.batch_root, len(ENTRIES), told.beacon, HEIGHT)
+    return Proven(told.mode, EXACT.id, statement.batch_root, len(told.entries), told.beacon, HEIGHT)
 
 
 def build_exact(
