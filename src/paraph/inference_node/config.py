@@ -30,6 +30,7 @@ NAMES: Final = (
     "proof_gather_ms",
     "proof_memory_mb",
     "proof_time_s_max",
+    "proof_backlog_s_max",
 )
 MODES: Final = {"hiding": Mode.HIDING, "succinct": Mode.SUCCINCT, "none": None}
 """What proofs give away, in words; `none`: it proves nothing."""
@@ -57,6 +58,8 @@ class Config:
         proof_gather_ms: how long a settled answer waits for others, to be proven together with them.
         proof_memory_mb: address space of the process that proves; it is killed beyond.
         proof_time_s_max: how long one proof may take; the process is killed after.
+        proof_backlog_s_max: how many seconds of proving may be owed; beyond, no proof is promised. A part of the time
+            until a proof is due: it is settled first, and a machine has bad days.
     """
 
     home: Path
@@ -74,7 +77,8 @@ class Config:
     proof_mode: str = "hiding"
     proof_gather_ms: int = 2_000
     proof_memory_mb: int = 8_192
-    proof_time_s_max: int = 600
+    proof_time_s_max: int = 120
+    proof_backlog_s_max: int = 120
 
     def as_json(self) -> dict[str, Json]:
         """The configuration as `node.json` holds it; manifests are files of their own beside it."""
@@ -93,6 +97,7 @@ class Config:
             "proof_gather_ms": self.proof_gather_ms,
             "proof_memory_mb": self.proof_memory_mb,
             "proof_time_s_max": self.proof_time_s_max,
+            "proof_backlog_s_max": self.proof_backlog_s_max,
         }
 
 
@@ -123,6 +128,7 @@ def read_config(home: Path) -> Config:
         as_integer(found["proof_gather_ms"], "proof_gather_ms", 0, 600_000),
         as_integer(found["proof_memory_mb"], "proof_memory_mb", 512, 1 << 20),
         as_integer(found["proof_time_s_max"], "proof_time_s_max", 1, 86_400),
+        as_integer(found["proof_backlog_s_max"], "proof_backlog_s_max", 1, 86_400),
     )
 
 

@@ -16,9 +16,9 @@ from paraph.core.encode import Json, JsonObject, as_object, decode
 from paraph.core.errors import Malformed, ParaphError, Rejected, Unavailable
 from paraph.core.ident import to_hex
 from paraph.core.limits import JSON_BYTES_MAX
+from paraph.inference_node.busy import Busy
 from paraph.inference_node.jobs import Job
 from paraph.inference_node.outbox import Entry
-from paraph.inference_node.service import Busy
 from paraph.proofs.receipt import stream_next, stream_start
 from paraph.proofs.request import SignedRequest, request_from_json
 

@@ -28,9 +28,10 @@ from paraph.flows import attest
 from paraph.flows.meet import PATH
 from paraph.flows.ports import Clock, Enclave
 from paraph.flows.serve import Signer
+from paraph.inference_node.busy import Busy
 from paraph.inference_node.config import Config
 from paraph.inference_node.doors import error_response, json_response, read_json
-from paraph.inference_node.service import Busy, Service
+from paraph.inference_node.service import Service
 from paraph.proofs.attestation import Attestation
 from paraph.proofs.policy import Trust
 from paraph.proofs.quotes import evidence

@@ -159,7 +159,7 @@ class InferenceNode:
         folders = {model_id: folder_of(config.home / "models", model_id) for model_id in graphs}
         process = ProofProcess(folders, mode, config.proof_memory_mb, config.proof_time_s_max)
         try:
-            roots = await process.roots()
+            roots, paces = await process.roots(), await process.paces()
         except ParaphError as error:
             await process.close()
             owed = len(promises.unproven())
@@ -171,6 +171,11 @@ class InferenceNode:
             service.unprovable |= dict.fromkeys(graphs, error)
             log.warning("this node proves nothing", code=error.code, reason=error.message)
             return None
+        service.load.backlog_s_max = config.proof_backlog_s_max
+        for model_id, seconds in paces.items():
+            service.load.measured(model_id, seconds)
+        for model_id in promises.owed():
+            service.load.owe(model_id)
         exact = {model_id: Exact(graph, roots[model_id]) for model_id, graph in graphs.items()}
         ledger = FullNode(driver, config.trust, service, settler)
         offering = Offering(ledger, service, exact, mode)

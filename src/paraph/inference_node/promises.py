@@ -162,9 +162,17 @@ class Promises:
         ]
         return sorted(found, key=lambda each: (each.due, each.place))
 
+    def owed(self) -> list[ModelId]:
+        """The model of each answer whose proof is promised, settled or not, and neither taken nor missed."""
+        return [self.model_of(place) for place, _ in self._store.items(INPUTS)]
+
     def model_of(self, place: bytes) -> ModelId:
         """The model that answered."""
         return self._answered(place).request.request.model_id
+
+    def price_of(self, place: bytes) -> int:
+        """What an answer costs, in wei."""
+        return self._answered(place).answer.receipt.receipt.price
 
     def provable(self, place: bytes) -> Provable:
         """What is proven of an answer."""

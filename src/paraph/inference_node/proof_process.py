@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from paraph.adapters.engines.sandbox import Sandbox
-from paraph.core.encode import Json, as_list
+from paraph.core.encode import Json, as_integer, as_list
 from paraph.core.errors import Unavailable
 from paraph.core.ident import Digest, ModelId, digest_from_hex, to_hex
 from paraph.flows.serve import Hidden
@@ -46,6 +46,14 @@ class ProofProcess:
         """
         told = as_list((await self._sandbox.started()).get("roots"), "roots", items_max=len(self._models))
         return dict(zip(self._models, (digest_from_hex(each, "a weight root") for each in told), strict=True))
+
+    async def paces(self) -> dict[ModelId, float]:
+        """How many seconds a proof of one run of each model took when the process began. Raises as `roots`."""
+        told = as_list((await self._sandbox.started()).get("times_us"), "times_us", items_max=len(self._models))
+        times = (None if each is None else as_integer(each, "times_us") for each in told)
+        return {
+            model_id: took / 1_000_000 for model_id, took in zip(self._models, times, strict=True) if took is not None
+        }
 
     async def prove(
         self, statement: Statement, model_id: ModelId, requests: Sequence[Hidden], seeds: Sequence[bytes]

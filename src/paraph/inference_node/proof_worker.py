@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from paraph.adapters.engines.worker import Answer, confine, serve
-from paraph.core.encode import JsonObject
+from paraph.core.encode import Json, JsonObject
 from paraph.core.errors import Unavailable
 from paraph.core.ident import to_hex
 from paraph.proofs.zk.statement import Mode
@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 NICE: Final = 10
 
 
-def opened(header: JsonObject) -> "Bench":
-    """The bench with the models that the first message names, warmed. Raises `Unavailable` (`prover.missing`)."""
+def opened(header: JsonObject) -> "tuple[Bench, list[float | None]]":
+    """The bench with the models that the first message names, warmed, and how long a proof of each takes, in seconds.
+
+    Raises:
+        Unavailable: `prover.missing`.
+    """
     try:
         from paraph.inference_node.proof_bench import Bench  # noqa: PLC0415  loaded after the limits are on
     except ImportError as error:
@@ -29,8 +33,7 @@ def opened(header: JsonObject) -> "Bench":
         raise Unavailable("prover.missing", said) from error
     asked: Any = header
     bench = Bench([Path(each) for each in asked["folders"]])
-    bench.warm(Mode(asked["mode"]))
-    return bench
+    return bench, bench.warm(Mode(asked["mode"]))
 
 
 def main() -> None:
@@ -42,8 +45,9 @@ def main() -> None:
     def answer(header: JsonObject, blobs: tuple[bytes, ...]) -> Answer:
         nonlocal bench
         if bench is None:
-            bench = opened(header)
-            return {"roots": [to_hex(each) for each in bench.roots]}, ()
+            bench, paces = opened(header)
+            times: list[Json] = [None if each is None else int(1_000_000 * each) for each in paces]
+            return {"roots": [to_hex(each) for each in bench.roots], "times_us": times}, ()
         return {}, (bench.prove(header, blobs),)
 
     serve(channel, answer)

@@ -14,9 +14,10 @@ from typing import Final
 
 import structlog
 
+from paraph.core.amount import format_opg
 from paraph.core.encode import Json
 from paraph.core.errors import ParaphError, Rejected
-from paraph.core.ident import Address, Digest, ModelId, RequestKey
+from paraph.core.ident import Address, Digest, ModelId, RequestKey, to_hex
 from paraph.flows.hand_in import Handed, Item, Standing
 from paraph.flows.ports import Clock
 from paraph.inference_node.offering import BATCH_MAX, LOOK_S, Offering, batch_max
@@ -32,6 +33,8 @@ from paraph.proofs.zk.statement import Mode, Statement
 
 BEACON_AGE_MAX: Final = 240
 """Blocks after which a refused proof is made anew: the ledger knows the hashes of the last 256."""
+GROW_AFTER: Final = 32
+"""Batches of the size that worked before a larger one is tried."""
 REST_S_FIRST: Final = 1.0
 REST_S_MAX: Final = 60.0
 """How long a model rests after a failure, longer each time: at most a minute of the hour or so until a proof is due."""
@@ -44,8 +47,22 @@ class Rest:
     """How a model's proofs fare: the size of batch that is tried, and until when it rests after a failure."""
 
     size: int = BATCH_MAX
+    made: int = 0
+    """Batches made since the size was changed."""
     seconds: float = 0
     until_s: float = 0
+
+    def failed(self, now_s: float) -> None:
+        """Rest, longer each time."""
+        self.seconds = min(max(2 * self.seconds, REST_S_FIRST), REST_S_MAX)
+        self.until_s = now_s + self.seconds
+
+    def succeeded(self) -> None:
+        """Go on at once with what works; a larger batch is tried again after many, for each failure costs time."""
+        self.seconds = self.until_s = 0
+        self.made += 1
+        if self.made == GROW_AFTER and self.size < BATCH_MAX:
+            self.size, self.made = min(2 * self.size, BATCH_MAX), 0
 
 
 @dataclass(slots=True)
@@ -76,6 +93,8 @@ class Prover:
     _seen: dict[bytes, float] = field(default_factory=dict)
     """When each answer was first found due."""
     _rests: dict[ModelId, Rest] = field(default_factory=dict)
+    _refused: dict[bytes, Rest] = field(default_factory=dict)
+    """Proofs that the ledger refused and may take yet: until when each rests. Others go on meanwhile."""
 
     async def run(self, interval_s: float) -> None:
         """Prove until cancelled, looking every `interval_s` seconds. What fails is tried again, less and less often."""
@@ -109,16 +128,16 @@ class Prover:
             return False
         now_s = asyncio.get_running_loop().time()
         self._seen = {each.place: self._seen.get(each.place, now_s) for each in dues}
-        made = next((each for each in dues if each.batch is not None), None)
-        if made is not None and made.batch is not None:
-            await self._publish(made.batch, [each for each in dues if each.batch == made.batch])
+        name = self._next_made(dues, now_s)
+        if name is not None:
+            await self._publish(name, [each for each in dues if each.batch == name])
             return True
         height, beacon = await self.ledger.beacon()
         late = [each for each in dues if each.due <= height]
         if late:
             await self._look_at(late, height)
             return True
-        ready = self._ready([each for each in dues if each.settled <= height])
+        ready = self._ready([each for each in dues if each.settled <= height and each.batch is None])
         if ready is not None:
             await self._prove(*ready, height, beacon)
             return True
@@ -150,7 +169,8 @@ class Prover:
             name = await self.promises.keep_proof(batch, proof, dues)
             took_ms = self.clock.now_ms() - self._proving[1]
             log.info("proof made", answers=len(places), bytes=len(proof), took_ms=took_ms, mode=self.mode.name.lower())
-            self._rests.pop(model_id, None)
+            self.service.load.measured(model_id, took_ms / 1000 / len(places))
+            self._rests.setdefault(model_id, Rest()).succeeded()
         finally:
             self._proving = frozenset(), 0
         await self._publish(name, dues)
@@ -164,17 +184,34 @@ class Prover:
         handed = Handed(batch.model_id, batch.mode, batch.height, items, self.promises.proof(name))
         try:
             taken = await self.ledger.hand_in(handed)
-        except Rejected:
+        except Rejected as error:
             height, _ = await self.ledger.beacon()
             await self._look_at(dues, height)
             left = [each for each in self.promises.unproven() if each.batch == name]
             if not left:
                 return
+            log.warning(
+                "a proof was refused, and is sent again",
+                code=error.code,
+                reason=error.message,
+                answers=len(left),
+                model=to_hex(batch.model_id),
+                blocks_left=min(each.due for each in left) - height,
+            )
             if len(left) < len(dues) or height - batch.height > BEACON_AGE_MAX:
                 await self.promises.drop_proof(name, left)
-            raise
-        await self.promises.note_proven(name, [each.place for each in dues], taken)
+                self._refused.pop(name, None)
+            else:
+                self._refused.setdefault(name, Rest()).failed(asyncio.get_running_loop().time())
+            return
+        self._refused.pop(name, None)
+        await self._note_proven(name, [each.place for each in dues], taken)
         log.info("proven", answers=len(dues), height=taken)
+
+    async def _note_proven(self, name: bytes, places: Sequence[bytes], height: int) -> None:
+        await self.promises.note_proven(name, places, height)
+        for place in places:
+            self.service.load.done(self.promises.model_of(place))
 
     async def _look_at(self, dues: Sequence[Unproven], height: int) -> None:
         """Note what the ledger says of promises: taken already, or missed."""
@@ -182,11 +219,18 @@ class Prover:
             payer, key = Address(each.place[:20]), RequestKey(each.place[20:])
             standing = await self.ledger.standing(payer, key)
             if standing is Standing.PROVEN and each.batch is not None:
-                await self.promises.note_proven(each.batch, [each.place], height)
+                await self._note_proven(each.batch, [each.place], height)
             elif standing is not Standing.DUE or each.due <= height:
                 reason = f"the proof was due at block {each.due}, and the ledger holds it {standing.value} at {height}"
                 await self.promises.note_missed(each.place, reason)
-                log.error("a promised proof was missed", payer=payer.hex(), key=key.hex(), reason=reason)
+                self.service.load.done(self.promises.model_of(each.place))
+                log.error(
+                    "a promised proof was missed: its price is lost, and a part of the bond",
+                    payer=payer.hex(),
+                    key=key.hex(),
+                    price=format_opg(self.promises.price_of(each.place)),
+                    reason=reason,
+                )
 
     # --- what is next ---
 
@@ -207,6 +251,13 @@ class Prover:
                 return model_id, found[:size]
         return None
 
+    def _next_made(self, dues: Sequence[Unproven], now_s: float) -> bytes | None:
+        """The proof that is sent next: that of the answer due first, of those that do not rest after a refusal."""
+        for each in dues:
+            if each.batch is not None and now_s >= self._refused.get(each.batch, Rest()).until_s:
+                return each.batch
+        return None
+
     def _waited_s(self, dues: Sequence[Unproven]) -> float:
         """For how long the first of them was seen to be due."""
         return asyncio.get_running_loop().time() - min(self._seen[each.place] for each in dues)
@@ -214,9 +265,8 @@ class Prover:
     def _fail(self, model_id: ModelId, size: int) -> None:
         """After a failure the next batch is half as large: what was too much for the process's limits may be less."""
         rest = self._rests.setdefault(model_id, Rest())
-        rest.size = max(1, size // 2)
-        rest.seconds = min(max(2 * rest.seconds, REST_S_FIRST), REST_S_MAX)
-        rest.until_s = asyncio.get_running_loop().time() + rest.seconds
+        rest.size, rest.made = max(1, size // 2), 0
+        rest.failed(asyncio.get_running_loop().time())
 
     # --- what it shows ---
 

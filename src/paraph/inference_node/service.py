@@ -27,11 +27,13 @@ from paraph.flows.buy import price_cap
 from paraph.flows.ports import Clock, Given
 from paraph.flows.registry import Offer
 from paraph.flows.serve import Identity, TextAnswer, Work
+from paraph.inference_node.busy import Busy
 from paraph.inference_node.jobs import Job
 from paraph.inference_node.ledger import LedgerView
 from paraph.inference_node.models import Served
 from paraph.inference_node.outbox import Entry, Outbox, place_of
 from paraph.inference_node.promises import rows_of_answer
+from paraph.inference_node.proof_load import ProofLoad
 from paraph.proofs.check import units
 from paraph.proofs.request import Layer, Request, SignedRequest, body_digest
 
@@ -41,14 +43,6 @@ QUEUE_PAYER_MAX: Final = QUEUE_MAX // 2
 """Requests of one payer in work or waiting, of all models: nobody fills a queue alone."""
 
 log = structlog.get_logger("paraph.service")
-
-
-class Busy(Unavailable):
-    """The queue is full; `retry_after_s` says when to come back."""
-
-    def __init__(self, retry_after_s: int) -> None:
-        super().__init__("node.busy", f"the queue is full; come back in {retry_after_s} s", retry_after_s=retry_after_s)
-        self.retry_after_s: Final = retry_after_s
 
 
 class Service:
@@ -73,6 +67,8 @@ class Service:
         """Held while the enclave's keys are turned: what begins meanwhile waits, and begins with the new ones."""
         self.unprovable: dict[ModelId, ParaphError] = {}
         """Of exact models that are not offered with the layer `zk`: why."""
+        self.load: Final = ProofLoad()
+        """The proofs that are owed."""
         self._clock = clock
         self._jobs: dict[bytes, Job] = {}
         self._jobs_of: Counter[Address] = Counter()
@@ -129,6 +125,8 @@ class Service:
             raise Busy(1 + served.waiting // max(served.slots, 1))
         if self.outbox.failure is not None:
             raise Unavailable("node.outbox", f"answers cannot be kept now: {self.outbox.failure.message}")
+        if request.layer is Layer.ZK:
+            self.load.promise(request.model_id)
         job = Job(signed)
         self._jobs[place] = job
         self._jobs_of[request.payer] += 1
@@ -153,7 +151,7 @@ class Service:
 
     async def _work(self, job: Job, served: Served, body: JsonObject) -> None:
         request = job.request.request
-        held = Hold(request.payer)
+        held, kept = Hold(request.payer), None
         try:
             async with self._turn(job, served):
                 # Read when its turn has come: a schedule read before a long wait may have ended meanwhile.
@@ -178,6 +176,8 @@ class Service:
             log.exception("answer failed", key=request.key.hex())
         finally:
             self._hold(held, 0)
+            if kept is None and request.layer is Layer.ZK:
+                self.load.done(request.model_id)
             if not job.ended:
                 job.fail(Unavailable("node.internal", "the node failed while answering; nothing is charged"))
             del self._jobs[place_of(request.payer, request.key)]

@@ -19,6 +19,7 @@ from paraph.inference_node.outbox import Entry, Outbox, place_of
 from paraph.inference_node.promises import rows_of_outcome
 from paraph.inference_node.service import Service
 from paraph.ledger.rooms.nodes.calls import CONTRACT as NODES
+from paraph.proofs.request import Layer
 
 BATCH_MAX: Final = 400
 """Receipts in a batch: 400 take about 15 million gas, half a block."""
@@ -134,4 +135,6 @@ class Settler:
         self._resting.pop(entry.place, None)
         self.service.settled(outcome.payer, entry.answer.receipt.receipt.price)
         if not outcome.settled:
+            if entry.request.request.layer is Layer.ZK:
+                self.service.load.done(entry.request.request.model_id)
             log.warning("receipt refused", payer=outcome.payer.hex(), key=outcome.key.hex(), reason=outcome.reason)

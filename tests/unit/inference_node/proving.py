@@ -28,6 +28,7 @@ from paraph.inference_node.offering import Offering
 from paraph.inference_node.outbox import Entry as Answered
 from paraph.inference_node.outbox import Outbox, place_of
 from paraph.inference_node.promises import Promises, rows_of_answer, rows_of_outcome
+from paraph.inference_node.proof_load import ProofLoad
 from paraph.inference_node.prover import Prover
 from paraph.proofs.exactness import SALT
 from paraph.proofs.promised import Promise, promise_from_json
@@ -197,7 +198,7 @@ class World:
         """The node's process ends and starts again: only its store is as it was."""
         self.outbox = Outbox(self.store)
         identity = Identity(CHAIN_ID, OPERATOR.address, HOT, None, frozenset(EXACT))
-        self.service = SimpleNamespace(identity=identity, unprovable={}, outbox=self.outbox)
+        self.service = SimpleNamespace(identity=identity, unprovable={}, outbox=self.outbox, load=ProofLoad())
         self.promises = Promises(self.store, self.outbox)
         parts: Any = self.process
         service: Any = self.service

@@ -18,7 +18,7 @@ from paraph.inference_node import offering
 from paraph.inference_node import prover as module
 from paraph.inference_node.offering import BATCH_MAX, batch_max
 from paraph.inference_node.promises import INPUTS, Promises
-from paraph.inference_node.prover import BEACON_AGE_MAX
+from paraph.inference_node.prover import BEACON_AGE_MAX, GROW_AFTER, Rest
 from paraph.proofs.records import ExactModel
 from paraph.proofs.request import Layer
 from paraph.proofs.zk.graph import Clip, Graph, Requant
@@ -111,7 +111,7 @@ def test_answers_of_one_model_share_a_proof() -> None:
 
 def test_a_batch_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """No proof is about more answers than the limit; the rest gets the next one."""
-    monkeypatch.setattr(module.Rest.__init__, "__defaults__", (3, 0, 0))
+    monkeypatch.setattr(module.Rest.__init__, "__defaults__", (3, 0, 0, 0))
 
     async def test() -> None:
         world = World()
@@ -327,7 +327,67 @@ def test_a_failed_proof_is_tried_again_smaller() -> None:
                 rest.until_s = 0
         await world.run()
 
-        assert world.process.sizes == [4, 2, 1, 3]
+        assert world.process.sizes == [4, 2, 1, 1, 1, 1]
+
+    go(test())
+
+
+def test_a_size_that_works_is_kept_for_long() -> None:
+    """After a failure the smaller size stays, and grows again only after many batches of it were made."""
+    rest = Rest(size=8)
+    rest.failed(100)
+    first = rest.until_s
+    rest.failed(100)
+    assert (first, rest.until_s) == (101, 102)
+    sizes = []
+    for _ in range(4 * GROW_AFTER):
+        rest.succeeded()
+        sizes.append(rest.size)
+
+    assert rest.until_s == 0
+    assert [sizes.count(size) for size in (8, 16, 32, 64)] == [GROW_AFTER - 1, GROW_AFTER, GROW_AFTER, GROW_AFTER + 1]
+
+
+def test_a_refused_proof_holds_up_nobody() -> None:
+    """While the proof of one model rests after a refusal, answers of others are proven."""
+
+    async def test() -> None:
+        world = World()
+        held = await world.settled(1)
+        world.court.failures = [Rejected("proofs.full", "the block has no room for more proofs")]
+        assert await world.prover.step()
+        for rest in world.prover._refused.values():
+            rest.until_s += 1000
+        other = await world.settled(2, model=1)
+        await world.run()
+
+        assert world.promises.proven(other) is not None
+        assert world.promises.proven(held) is None
+        for rest in world.prover._refused.values():
+            rest.until_s = 0
+        await world.run()
+        assert world.promises.proven(held) is not None
+        assert world.process.sizes == [1, 1]
+        assert world.prover._refused == {}
+
+    go(test())
+
+
+def test_what_is_proven_or_missed_is_owed_no_more() -> None:
+    """The load counts what is promised, and forgets it when it is taken, or late."""
+
+    async def test() -> None:
+        world = World()
+        await world.settled(1)
+        await world.settled(50)
+        for model_id in world.promises.owed():
+            world.service.load.owe(model_id)
+        assert world.service.load.backlog_s == 2
+        world.court.height = DUE_FIRST + 2
+        await world.run()
+
+        assert world.service.load.backlog_s == 0
+        assert world.promises.owed() == []
 
     go(test())
 
@@ -346,8 +406,7 @@ def test_a_stale_beacon_is_drawn_anew() -> None:
         longer = world.court.dues[place][1]
         world.court.dues[place] = MODELS[0], type(longer)(longer.commitment, 10_000)
         await _due_later(world.promises, place)
-        with pytest.raises(Rejected):
-            await world.prover.step()
+        assert await world.prover.step()
         await world.run()
 
         proven = world.promises.proven(place)
@@ -372,8 +431,10 @@ def test_a_refusal_that_may_pass_keeps_the_proof() -> None:
         await world.settled(1)
         world.court.failures = [Rejected("proofs.full", "the block has no room for more proofs")] * 3
         for _ in range(3):
-            with pytest.raises(Rejected):
-                await world.prover.step()
+            assert await world.prover.step()
+            assert not await world.prover.step()
+            for rest in world.prover._refused.values():
+                rest.until_s = 0
         await world.run()
 
         assert world.process.sizes == [1]
@@ -412,8 +473,7 @@ def test_a_batch_that_lost_a_promise_is_made_again() -> None:
         with pytest.raises(Unavailable):
             await world.prover.step()
         del world.court.dues[gone]
-        with pytest.raises(Rejected):
-            await world.prover.step()
+        assert await world.prover.step()
         await world.run()
 
         assert world.process.sizes == [2, 1]

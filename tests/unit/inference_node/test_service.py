@@ -26,9 +26,10 @@ from paraph.core.errors import ParaphError, Rejected, Unavailable
 from paraph.core.ident import RequestKey
 from paraph.flows import effective
 from paraph.flows.buy import Order, buy
+from paraph.inference_node.busy import Busy
 from paraph.inference_node.jobs import Job
 from paraph.inference_node.outbox import Entry
-from paraph.inference_node.service import QUEUE_MAX, QUEUE_PAYER_MAX, Busy
+from paraph.inference_node.service import QUEUE_MAX, QUEUE_PAYER_MAX
 from paraph.proofs.manifest import Manifest
 
 
