@@ -1,6 +1,6 @@
 """A bundle of the layer zkml in which everything is true but for what a test changes: a tiny model, real proofs."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from struct import pack
@@ -9,13 +9,17 @@ from typing import Final
 from tests.support import zk
 from tests.support.build import CHAIN_ID, HEIGHT, OPERATOR, PAYER, Case, build, manifest_of
 
+from paraph.adapters.provers import check
 from paraph.core.digest import sha256
 from paraph.core.encode import Json, JsonObject
 from paraph.core.ident import Address, Digest, RequestKey, to_hex
 from paraph.core.tensor import Tensor
+from paraph.proofs.bundle import Bundle
+from paraph.proofs.check import judge
 from paraph.proofs.exactness import Run
 from paraph.proofs.promised import Promise
 from paraph.proofs.proven import BatchProof, ExactPart
+from paraph.proofs.quotes.evidence import Checks
 from paraph.proofs.records import ExactModel, Proven, exact_key, proven_key
 from paraph.proofs.request import Layer
 from paraph.proofs.zk.graph import Clip, Gemm, Graph, Requant
@@ -34,6 +38,9 @@ DUE: Final = HEIGHT - 2 + 600
 BEACON: Final = sha256(b"a block after the request")
 INDEX: Final = 1
 """Of two requests the second is the bundle's."""
+RECORD: Final = ExactModel(GRAPH.digest, EXACT.weight_root, VERSION)
+FAST: Final = Checks(zk=check.verify)
+"""For tests that look at many proofs: the fast verifier, which says what the reference one says."""
 
 
 @cache
@@ -47,6 +54,7 @@ def outputs_of(inputs: tuple[int, ...]) -> tuple[int, ...]:
 RUN: Final = Run(SALT, pack("<3b", *INPUT), pack("<2i", *outputs_of(INPUT)))
 OTHER: Final = Entry(sha256(b"another request"), commitment(SALT, bytes(3), pack("<2i", *outputs_of((0, 0, 0)))))
 ENTRIES: Final = (OTHER, Entry(Digest(KEY), RUN.commitment))
+SEED: Final = RUN.seed(KEY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +70,7 @@ class Told:
     chain_id: int = CHAIN_ID
     beacon: Digest = BEACON
     entries: tuple[Entry, ...] = ENTRIES
-    seed: Digest = RUN.seed(KEY)
+    seed: Digest = SEED
 
     @property
     def statement(self) -> Statement:
@@ -120,7 +128,7 @@ def build_exact(
     """
     promise = promise or Promise(run.commitment, DUE)
     made = None if told is None else proof(told)
-    exact = replace(ExactModel(GRAPH.digest, EXACT.weight_root, VERSION), **record)  # type: ignore[arg-type]
+    exact = replace(RECORD, **record)  # type: ignore[arg-type]
     proofs = {exact_key(MODEL): exact.encode()}
     if told is not None and proven is not None:
         found = replace(record_of(told), **proven)  # type: ignore[arg-type]
@@ -142,3 +150,18 @@ def build_exact(
 def valid_exact(told: Told | None = Told()) -> Case:
     """`build_exact(told)`, made once."""
     return build_exact(told)
+
+
+def changed(case: Case, change: Callable[[Bundle], Bundle]) -> Case:
+    """The case with another bundle."""
+    return replace(case, bundle=change(case.bundle))
+
+
+def unshown(case: Case) -> Case:
+    """The case without its proof: the ledger's record of it is all there is."""
+    return changed(case, lambda bundle: replace(bundle, exact=ExactPart(GRAPH, None)))
+
+
+def failed(case: Case) -> set[str]:
+    """The claims that fail."""
+    return {code for code, _ in judge(case.bundle, case.trust).reasons}

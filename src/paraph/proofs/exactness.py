@@ -260,7 +260,7 @@ def not_checked(bundle: Bundle) -> Iterator[str]:
         yield f"that the node's machine ran this model: the proof is promised by block {due}, and not in this file"
     else:
         yield "that the proof system is sound, and hides what it should: nobody has audited it"
-        yield "that the block in the proof's statement came after the request: only the ledger looked at that"
+        yield "that the block in the proof's statement came after the request: only the ledger looks at that"
     if part.proof is not None and part.proof.mode is Mode.SUCCINCT:
         yield "who can learn of the input: parts of it can be learnt from a succinct proof, which is public"
     yield "that the weights committed to are the published ones: `paraph model recheck` commits to them anew"

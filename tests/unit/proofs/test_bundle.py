@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 from tests.support.build import KINDS, Kind, valid
+from tests.support.exact import Told, valid_exact
 
 from paraph.core.encode import Json, as_object, canonical, decode
 from paraph.core.errors import Malformed
@@ -84,6 +85,36 @@ def test_parts_are_objects(name: str) -> None:
     for other in (None, [JSON[name]], "text", 1, True):
         with pytest.raises(Malformed):
             decode_bundle(canonical({**JSON, name: other}))
+
+
+@pytest.mark.parametrize("told", [None, Told()], ids=["promised", "proven"])
+def test_bundles_of_exact_models_round_trip(told: Told | None) -> None:
+    """A bundle of the layer zkml has two members more, and is read as it was written."""
+    bundle = valid_exact(told).bundle
+    found = as_object(decode(bundle.encode()), "it")
+
+    assert decode_bundle(bundle.encode()) == bundle
+    assert decode_bundle(bundle.encode()).encode() == bundle.encode()
+    assert set(found) - set(JSON) == {"exact"}
+    assert set(as_object(found["chain"], "it")) - set(as_object(JSON["chain"], "it")) == {"exact"}
+
+
+@pytest.mark.parametrize("other", [None, [], {}, "text", 1, True], ids=str)
+def test_parts_of_exact_models_are_whole_or_absent(other: Json) -> None:
+    """What only the layer zkml has is left out elsewhere; nothing stands in its place."""
+    whole = as_object(valid_exact().bundle.as_json(), "it")
+    chain = as_object(whole["chain"], "it")
+    told = as_object(chain["exact"], "it")
+
+    for spoilt in (
+        {**JSON, "exact": other},
+        {**whole, "exact": other},
+        {**whole, "chain": {**chain, "exact": other}},
+        {**whole, "chain": {**chain, "exact": {**told, "record": other}}},
+        {**whole, "chain": {**chain, "exact": {**told, "more": other}}},
+    ):
+        with pytest.raises(Malformed):
+            decode_bundle(canonical(spoilt))
 
 
 def settled_json(**changes: Json) -> Json:
